@@ -1,0 +1,3 @@
+from .meta_sdt import MetaSDT
+
+__all__ = ['MetaSDT']
