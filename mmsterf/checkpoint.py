@@ -79,12 +79,18 @@ def _backbone_modules() -> dict:
 
 
 def _detector_modules() -> dict:
-    table = {f'neck.{kind}_convs.{i}.1.0.conv': f'neck.{kind}_convs.{i}.conv' for kind in ('lateral', 'fpn') for i in range(4)}
+    table = {
+        f'neck.{kind}_convs.{i}.1.0.conv': f'neck.{kind}_convs.{i}.conv'
+        for kind in ('lateral', 'fpn')
+        for i in range(4)
+    }
     table.update({f'rpn_head.rpn_{name}.1.0': f'rpn_head.rpn_{name}' for name in ('conv', 'cls', 'reg')})
     table.update({f'roi_head.bbox_head.{name}': f'roi_head.bbox_head.{name}' for name in ('fc_cls', 'fc_reg')})
     table.update({f'roi_head.bbox_head.shared_fcs.{i}.1.0': f'roi_head.bbox_head.shared_fcs.{i}' for i in range(2)})
     table.update({f'roi_head.mask_head.convs.{i}.1.0.conv': f'roi_head.mask_head.convs.{i}.conv' for i in range(4)})
-    table.update({f'roi_head.mask_head.{name}.1.0': f'roi_head.mask_head.{name}' for name in ('upsample', 'conv_logits')})
+    table.update(
+        {f'roi_head.mask_head.{name}.1.0': f'roi_head.mask_head.{name}' for name in ('upsample', 'conv_logits')}
+    )
     return {published: (ours, None) for published, ours in table.items()}
 
 

@@ -3,12 +3,17 @@
 ``type='mmsterf.X'`` in any config makes mmengine import this module, and the first look-up imports `locations`.
 """
 
+from importlib.util import find_spec
+
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import Registry
 
-MODELS = Registry('model', scope='mmsterf', parent=MMENGINE_MODELS, locations=['mmsterf.models'])
+# One task alone is fine: segmentation runs without mmdet, detection without mmseg.
+_TASKS = [f'mmsterf.models.{task}' for task, package in (('det', 'mmdet'),) if find_spec(package)]
+
+MODELS = Registry('model', scope='mmsterf', parent=MMENGINE_MODELS, locations=['mmsterf.models', *_TASKS])
 HOOKS = Registry('hook', scope='mmsterf', parent=MMENGINE_HOOKS, locations=['mmsterf.hooks'])
 
 # mmengine knows the packages of `pkg::config.py` by this table alone.

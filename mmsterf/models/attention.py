@@ -58,8 +58,6 @@ class SDSA(nn.Module):
         # Half precision would round the sums over pixels, and overflow on large images.
         with torch.autocast(x.device.type, enabled=False):
             spikes = spikes.to(torch.promote_types(spikes.dtype, torch.float32))
-            q, k, v = (
-                part.unflatten(1, (self.num_heads, -1)).flatten(3) for part in spikes.split(self.widths, dim=1)
-            )
+            q, k, v = (part.unflatten(1, (self.num_heads, -1)).flatten(3) for part in spikes.split(self.widths, dim=1))
             y = (v @ k.transpose(-2, -1)) @ q * self.scale
         return self.proj(y.flatten(1, 2).unflatten(-1, x.shape[-2:]))

@@ -49,7 +49,7 @@ class RasterLinear(SpikeLinear):
 
 def _check_layout(mixer: str, layout: str) -> None:
     if layout not in LAYOUTS:
-        raise ValueError(f"layout of {mixer} must be one of {', '.join(LAYOUTS)}, got {layout!r}")
+        raise ValueError(f'layout of {mixer} must be one of {", ".join(LAYOUTS)}, got {layout!r}')
 
 
 @MODELS.register_module()

@@ -33,7 +33,9 @@ class _Count(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad: Tensor):
         (inside,) = ctx.saved_tensors
-        grad = grad * inside
+        # The mask comes first, so that the product takes its layout: torch's CPU batch norm misreads gradients of a
+        # single image that come with the strides of a transposed view.
+        grad = inside * grad
         return (grad if ctx.gain == 1 else grad * ctx.gain), None, None
 
 
@@ -124,6 +126,6 @@ def build_neuron(neuron: Union[dict, nn.Module, None] = None, **defaults) -> nn.
     if isinstance(kind, str):
         name = kind.rpartition('.')[2]
         if name not in NEURONS:
-            raise KeyError(f"unknown neuron type {kind!r}; choose from {', '.join(sorted(NEURONS))}")
+            raise KeyError(f'unknown neuron type {kind!r}; choose from {", ".join(sorted(NEURONS))}')
         kind = NEURONS[name]
     return kind(**cfg)

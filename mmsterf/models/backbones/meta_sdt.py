@@ -147,7 +147,7 @@ class MetaSDT(BaseModule):
     def _embed_dims(arch: Union[str, dict]) -> tuple:
         if isinstance(arch, str):
             if arch not in ARCHS:
-                raise ValueError(f"arch must be one of {', '.join(ARCHS)} or dict(embed_dims=...), got {arch!r}")
+                raise ValueError(f'arch must be one of {", ".join(ARCHS)} or dict(embed_dims=...), got {arch!r}')
             return ARCHS[arch]
         dims = tuple(arch.get('embed_dims', ()))
         if set(arch) != {'embed_dims'} or len(dims) != 4 or dims[0] % 2 or any(d % NUM_HEADS for d in dims[2:]):
@@ -184,9 +184,7 @@ class MetaSDT(BaseModule):
     def _run_block(self, block: nn.Module, x: Tensor) -> Tensor:
         if not (self.with_cp and x.requires_grad):
             return block(x)
-        return checkpoint(
-            block, x, use_reentrant=False, context_fn=lambda: (nullcontext(), _frozen_statistics(block))
-        )
+        return checkpoint(block, x, use_reentrant=False, context_fn=lambda: (nullcontext(), _frozen_statistics(block)))
 
     def forward(self, x: Tensor) -> tuple:
         if min(x.shape[-2:]) < MIN_SIZE:

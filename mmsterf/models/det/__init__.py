@@ -1,0 +1,19 @@
+"""Detection: spiking heads for stock mmdet detectors. Imported on its own: segmentation does not need mmdet."""
+
+from .bbox_head import SpikingConvFCBBoxHead, SpikingShared2FCBBoxHead
+from .detectors import FasterRCNN, MaskRCNN, RetinaNet
+from .mask_head import SpikingFCNMaskHead
+from .rpn_head import SpikingRPNHead
+from .strides import check_strides, map_strides
+
+__all__ = [
+    'FasterRCNN',
+    'MaskRCNN',
+    'RetinaNet',
+    'SpikingConvFCBBoxHead',
+    'SpikingFCNMaskHead',
+    'SpikingRPNHead',
+    'SpikingShared2FCBBoxHead',
+    'check_strides',
+    'map_strides',
+]
