@@ -1,0 +1,72 @@
+"""Say what data is missing, where it was looked for and how to get it, before a model is built."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmengine.config import Config
+
+from .config import dataset_leaves
+
+_ELSEWHERE = '--cfg-options data_root=PATH{variable} tells where else it is'
+
+
+def check_data(cfg: Config, splits: tuple) -> None:
+    """Check that the annotation files and image folders of a config exist.
+
+    Args:
+        cfg (Config): Config whose `{split}_dataloader` and `{split}_evaluator` are looked at.
+        splits (tuple): Of 'train', 'val', 'test'.
+
+    Raises:
+        FileNotFoundError: Names everything that is missing by its absolute path, and how to get or link it.
+    """
+    missing, advice = {}, {}
+    for split in splits:
+        loader, evaluator = cfg.get(f'{split}_dataloader'), cfg.get(f'{split}_evaluator')
+        leaves = list(dataset_leaves(loader['dataset'])) if isinstance(loader, dict) else []
+        for leaf in leaves:
+            for what, path in _paths(leaf):
+                if not path.exists():
+                    missing.setdefault(path.absolute(), f'{what} of {split}_dataloader')
+                    advice.setdefault(_how_to_get(leaf))
+        for metric in evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]:
+            if isinstance(metric, dict) and _is_local(metric.get('ann_file')) and not Path(metric['ann_file']).exists():
+                missing.setdefault(Path(metric['ann_file']).absolute(), f'ann_file of {split}_evaluator')
+                advice.setdefault(_how_to_get(leaves[0] if leaves else {}))
+    if missing:
+        lines = ''.join(f'\n  {path} ({what})' for path, what in missing.items())
+        raise FileNotFoundError(f'the data set is not there; missing are{lines}\n' + '\n'.join(advice))
+
+
+def _paths(leaf: dict) -> Iterator[tuple]:
+    """Names and paths of one data set, joined as mmengine's BaseDataset joins them."""
+    root = leaf.get('data_root') or ''
+    candidates = [('ann_file', leaf.get('ann_file'))]
+    candidates += [(f'data_prefix.{key}', prefix) for key, prefix in (leaf.get('data_prefix') or {}).items()]
+    for what, path in candidates:
+        if path and _is_local(path) and _is_local(root or '.'):
+            yield what, Path(root) / path
+
+
+def _is_local(path) -> bool:
+    return isinstance(path, str) and '://' not in path and not path.startswith('s3:')
+
+
+def _how_to_get(leaf: dict) -> str:
+    root = (leaf.get('data_root') or 'data').rstrip('/')
+    kind = f'{leaf.get("type")} {root}'.lower()
+    if 'digit' in kind:
+        source = '`python tools/dataset_converters/make_digit_scenes.py` makes the digit scenes, --help tells how'
+        variable = ''
+    elif 'coco' in kind:
+        source = f'Get COCO 2017 from cocodataset.org and link it: ln -s /path/to/coco {root}'
+        variable = ' or the environment variable MMSTERF_COCO_ROOT=PATH'
+    elif 'ade' in kind:
+        source = (
+            'Get ADEChallengeData2016 from groups.csail.mit.edu/vision/datasets/ADE20K and link it: '
+            f'ln -s /path/to/ADEChallengeData2016 {root}'
+        )
+        variable = ' or the environment variable MMSTERF_ADE_ROOT=PATH'
+    else:
+        source, variable = f'Put or link the data at {root}', ''
+    return f'{source}; {_ELSEWHERE.format(variable=variable)}.'

@@ -1,0 +1,99 @@
+"""What tools/test.py adds to a config: pictures, predictions on disk, test-time augmentation."""
+
+from copy import deepcopy
+from typing import Optional
+
+from mmengine.config import Config, ConfigDict
+from mmengine.runner import Runner
+
+from .config import dataset_leaves
+from .device import notice
+
+
+def show_predictions(cfg: Config, show: bool, show_dir: Optional[str], wait_time: float) -> None:
+    """Draw the predictions for every test image, on screen or into a folder.
+
+    Detection draws into `work_dir/timestamp/show_dir`, segmentation into `show_dir/vis_data/vis_image`, as mmdet and
+    mmseg do.
+
+    Raises:
+        ValueError: If the config has no visualization hook.
+    """
+    hook = (cfg.get('default_hooks') or {}).get('visualization')
+    if hook is None:
+        raise ValueError(
+            '--show and --show-dir need default_hooks.visualization in the config: DetVisualizationHook for detection, '
+            'SegVisualizationHook for segmentation'
+        )
+    hook.draw = True
+    if show:
+        hook.update(show=True, wait_time=wait_time)
+    if cfg.default_scope == 'mmdet':
+        hook.test_out_dir = show_dir
+    else:
+        hook.interval = 1  # mmseg draws one of 50 otherwise
+        if show_dir:
+            cfg.visualizer.save_dir = show_dir
+
+
+def write_predictions(cfg: Config, out: str) -> None:
+    """Keep the predictions: a pickle for detection, a folder of label maps for segmentation.
+
+    Raises:
+        ValueError: If `out` is not named like a pickle in detection, or like one in segmentation.
+    """
+    is_pickle = out.endswith(('.pkl', '.pickle'))
+    metrics = cfg.test_evaluator if isinstance(cfg.test_evaluator, (list, tuple)) else [cfg.test_evaluator]
+    if cfg.default_scope == 'mmdet':
+        if not is_pickle:
+            raise ValueError(f'--out {out}: detections are written to a .pkl or .pickle file')
+        cfg.test_evaluator = [*metrics, {'type': 'DumpDetResults', 'out_file_path': out}]
+    else:
+        if is_pickle:
+            raise ValueError(f'--out {out}: label maps are written into a folder, give its name')
+        metrics[0].update(output_dir=out, keep_results=True)
+
+
+def augment_at_test_time(cfg: Config) -> None:
+    """Test with the config's `tta_model` and `tta_pipeline`; detection has mmdet's defaults (flips, NMS).
+
+    Raises:
+        ValueError: If a segmentation config lacks them.
+    """
+    leaves = list(dataset_leaves(cfg.test_dataloader.dataset))
+    if cfg.default_scope == 'mmdet':
+        if 'tta_model' not in cfg:
+            notice('--tta: the config has no tta_model, using DetTTAModel with NMS at IoU 0.5')
+            cfg.tta_model = {
+                'type': 'DetTTAModel',
+                'tta_cfg': {'nms': {'type': 'nms', 'iou_threshold': 0.5}, 'max_per_img': 100},
+            }
+        if 'tta_pipeline' not in cfg:
+            notice('--tta: the config has no tta_pipeline, using the test pipeline with and without a flip')
+            cfg.tta_pipeline = _flipped(leaves[0].pipeline)
+    elif missing := [key for key in ('tta_model', 'tta_pipeline') if key not in cfg]:
+        raise ValueError(f'--tta needs {" and ".join(missing)} in a segmentation config')
+    for leaf in leaves:
+        leaf.pipeline = cfg.tta_pipeline
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+
+
+def _flipped(pipeline: list) -> list:
+    """A detection test pipeline whose last step packs each image as it is and flipped."""
+    pack = deepcopy(pipeline[-1])
+    pack.meta_keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction')
+    flips = [{'type': 'RandomFlip', 'prob': 1.0}, {'type': 'RandomFlip', 'prob': 0.0}]
+    return [*deepcopy(pipeline[:-1]), {'type': 'TestTimeAug', 'transforms': [flips, [pack]]}]
+
+
+def check_detector(runner: Runner) -> None:
+    """Refuse a detector whose strides disagree with its spiking backbone's.
+
+    Raises:
+        ValueError: Names both.
+    """
+    model = getattr(runner.model, 'module', runner.model)
+    if hasattr(getattr(model, 'backbone', None), 'out_strides'):
+        from mmsterf.models.det import check_strides
+
+        check_strides(model)

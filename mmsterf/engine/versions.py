@@ -1,0 +1,70 @@
+"""Which versions of the OpenMMLab stack mmsterf runs on, and one sentence when they are not there."""
+
+import re
+import sys
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+# Import name -> {distribution: (at least, below)}. The maintained onedl forks share OpenMMLab's import names.
+REQUIRED = {
+    'torch': {'torch': ('2.6.0', None)},
+    'mmengine': {'mmengine': ('0.10.0', '1.0.0'), 'onedl-mmengine': ('0.10.0', '1.0.0')},
+    'mmcv': {'mmcv': ('2.0.0', '2.2.0'), 'onedl-mmcv': ('2.3.0', '2.4.0')},
+    'mmdet': {'mmdet': ('3.3.0', '3.4.0'), 'onedl-mmdetection': ('3.5.0', '3.6.0')},
+    'mmseg': {'mmsegmentation': ('1.2.0', '1.3.0'), 'onedl-mmsegmentation': ('1.4.0', '1.5.0')},
+    'spikingjelly': {'spikingjelly': ('2.0.0', '3.0.0')},
+}
+
+
+def check_versions() -> None:
+    """Check that the packages mmsterf stands on are installed, in range, and that mmcv has its operators.
+
+    Call it before any `mmdet::...` config is read: mmengine installs a missing package by itself otherwise.
+
+    Raises:
+        ImportError: Names every package that is missing or out of range, with the found and the wanted version, or
+            says why mmcv's operators do not load.
+    """
+    problems = [problem for name, families in REQUIRED.items() if (problem := _problem(name, families))]
+    if problems:
+        raise ImportError(f'mmsterf needs {", ".join(problems)}; `make env` in a clone installs a set that fits.')
+    try:
+        import_module('mmcv._ext')
+    except ImportError as error:
+        raise ImportError(
+            f'mmsterf needs the compiled operators of mmcv, and `import mmcv._ext` fails ({error}); build mmcv again '
+            f'next to the installed torch {version("torch")}: MMCV_WITH_OPS=1 pip install --no-build-isolation mmcv'
+        ) from error
+
+
+@contextmanager
+def exit_on_error():
+    """Turn the expected errors of a command line into one line and exit status 1, without a traceback."""
+    try:
+        yield
+    except (ImportError, OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
+
+
+def _problem(name: str, families: dict) -> str:
+    wanted = ' or '.join(
+        f'{distribution} >={low}' + (f',<{high}' if high else '') for distribution, (low, high) in families.items()
+    )
+    if find_spec(name) is None:
+        return f'{wanted} (not installed)'
+    for distribution, (low, high) in families.items():
+        try:
+            found = version(distribution)
+        except PackageNotFoundError:
+            continue
+        if _digits(low) <= _digits(found) and (high is None or _digits(found) < _digits(high)):
+            return ''
+        return f'{wanted} (found {distribution} {found})'
+    return f'{wanted} (found a `{name}` that none of these installed)'
+
+
+def _digits(text: str) -> tuple:
+    """'2.13.0+cpu' -> (2, 13, 0)."""
+    return tuple(int(digits) for digits in re.findall(r'\d+', text.split('+')[0])[:3])

@@ -1,0 +1,103 @@
+"""Hooks that make an interrupted and resumed training equal to an uninterrupted one."""
+
+from contextlib import contextmanager
+
+from mmengine.dist import all_reduce_params, get_rank
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.runner import IterBasedTrainLoop
+
+from mmsterf.engine.checkpoints import plain, restore_histories
+from mmsterf.engine.sampling import NumberedBatchSampler, seed_everything
+from mmsterf.registry import HOOKS
+
+
+@HOOKS.register_module()
+class IterationSeedHook(Hook):
+    """Seed each training iteration by (seed, process, iteration).
+
+    With `mmsterf.engine.sampling.NumberedBatchSampler`, which does the same for the data, nothing random depends on
+    what happened before, in this process or in an earlier one.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def before_train(self, runner) -> None:
+        """Tell the data loader which batches a resumed iteration-based training has had."""
+        sampler = runner.train_dataloader.batch_sampler
+        if isinstance(runner.train_loop, IterBasedTrainLoop) and isinstance(sampler, NumberedBatchSampler):
+            sampler.first = runner.iter
+
+    def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
+        """Seed the training process."""
+        seed_everything(runner.seed, get_rank(), runner.iter)
+
+
+@HOOKS.register_module()
+class SafeCheckpointHook(CheckpointHook):
+    """mmengine's CheckpointHook, with checkpoints that survive a kill and load with weights_only.
+
+    Local files are written whole or not at all, an old checkpoint is removed after the new one is there, log histories
+    are stored as tensors, and buffers (the running statistics of BN) are averaged over the processes before saving.
+
+    Args:
+        See mmengine.hooks.CheckpointHook.
+    """
+
+    def __init__(self, *args, backend_args=None, file_client_args=None, **kwargs) -> None:
+        self._set_backend = backend_args is None and file_client_args is None
+        super().__init__(*args, backend_args=backend_args, file_client_args=file_client_args, **kwargs)
+
+    def before_train(self, runner) -> None:
+        """Choose how files are written."""
+        if self._set_backend and '://' not in str(self.out_dir or runner.work_dir):
+            self.backend_args = {'backend': 'mmsterf_atomic'}
+        super().before_train(runner)
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Store log histories and numpy scalars as plain values."""
+        for key in ('meta', 'message_hub', 'param_schedulers'):
+            if key in checkpoint:
+                checkpoint[key] = plain(checkpoint[key])
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Restore log histories."""
+        if 'message_hub' in checkpoint:
+            restore_histories(checkpoint['message_hub'])
+
+    def _save_checkpoint_with_step(self, runner, step, meta) -> None:
+        # The processes would go on with different statistics than a resumed run, where all have the saved ones.
+        all_reduce_params(runner.model.buffers(), op='mean')
+        with self._removal_afterwards():
+            super()._save_checkpoint_with_step(runner, step, meta)
+
+    def _save_best_checkpoint(self, runner, metrics) -> None:
+        with self._removal_afterwards():
+            super()._save_best_checkpoint(runner, metrics)
+
+    @contextmanager
+    def _removal_afterwards(self):
+        """Collect what the body removes through `self.file_backend`, and remove it at the end."""
+        backend, self.file_backend = self.file_backend, _LateRemoval(self.file_backend)
+        try:
+            yield
+        finally:
+            late, self.file_backend = self.file_backend, backend
+        for remove, path in late.removals:
+            remove(path)
+
+
+class _LateRemoval:
+    """A file backend that notes removals instead of doing them."""
+
+    def __init__(self, backend) -> None:
+        self._backend = backend
+        self.removals = []
+
+    def __getattr__(self, name: str):
+        return getattr(self._backend, name)
+
+    def remove(self, path) -> None:
+        self.removals.append((self._backend.remove, path))
+
+    def rmtree(self, path) -> None:
+        self.removals.append((self._backend.rmtree, path))

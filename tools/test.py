@@ -1,0 +1,22 @@
+"""Test a checkpoint: tools/test.py CONFIG CHECKPOINT [--help]."""
+
+import sys
+from pathlib import Path
+
+# A clone works without being installed.
+sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
+
+from mmsterf.engine import check_versions, exit_on_error
+
+
+def main() -> None:
+    """Check the installed packages before they are imported, then hand over."""
+    with exit_on_error():
+        check_versions()
+    from mmsterf.engine.cli import test
+
+    test()
+
+
+if __name__ == '__main__':
+    main()
