@@ -15,7 +15,7 @@ from .mixers import spike_conv_norm
 
 
 class SepConv(nn.Sequential):
-    """Inverted separable convolution: (SN - 1x1 - BN), (SN - k x k depthwise - BN), (SN - 1x1 - BN), 2C channels inside.
+    """Separable convolution: (SN - 1x1 - BN), (SN - k x k depthwise - BN), (SN - 1x1 - BN), 2C channels inside.
 
     Shape:
         (T*N, C, H, W) to (T*N, C, H, W).

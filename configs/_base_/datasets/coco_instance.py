@@ -1,4 +1,4 @@
-# COCO instances in data/coco, or where the environment variable MMSTERF_COCO_ROOT says, with DETR's multi-scale training.
+# COCO instances in data/coco, or where the environment variable MMSTERF_COCO_ROOT says; multi-scale training as DETR.
 _base_ = 'mmdet::_base_/datasets/coco_instance.py'
 
 data_root = '{{$MMSTERF_COCO_ROOT:data/coco/}}'
