@@ -11,7 +11,7 @@ from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import Registry
 
 # One task alone is fine: segmentation runs without mmdet, detection without mmseg.
-_TASKS = [f'mmsterf.models.{task}' for task, package in (('det', 'mmdet'),) if find_spec(package)]
+_TASKS = [f'mmsterf.models.{task}' for task, package in (('det', 'mmdet'), ('seg', 'mmseg')) if find_spec(package)]
 
 MODELS = Registry('model', scope='mmsterf', parent=MMENGINE_MODELS, locations=['mmsterf.models', *_TASKS])
 HOOKS = Registry('hook', scope='mmsterf', parent=MMENGINE_HOOKS, locations=['mmsterf.hooks'])

@@ -1,0 +1,8 @@
+# As semantic_fpn_sdt_srb.py, with Meta-SDT tiny, and 128 channels in neck and head.
+_base_ = './semantic_fpn_sdt_srb.py'
+
+model = dict(
+    backbone=dict(arch='tiny'),
+    neck=dict(in_channels=[16, 32, 64, 192], out_channels=128),
+    decode_head=dict(in_channels=[128, 128, 128, 128], channels=128),
+)

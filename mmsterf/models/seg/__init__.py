@@ -1,0 +1,5 @@
+"""Segmentation: spiking heads for stock mmseg segmentors. Imported on its own: detection does not need mmseg."""
+
+from .fpn_head import SpikingFPNHead
+
+__all__ = ['SpikingFPNHead']
