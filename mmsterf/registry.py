@@ -4,10 +4,14 @@
 """
 
 from importlib.util import find_spec
+from pathlib import Path
 
-from mmengine.config.utils import MODULE2PACKAGE
+from mmengine.config import config as _config
+from mmengine.config import utils as _utils
+from mmengine.hub import hub as _hub
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
 # One task alone is fine: segmentation runs without mmdet, detection without mmseg.
@@ -15,9 +19,27 @@ _TASKS = [f'mmsterf.models.{task}' for task, package in (('det', 'mmdet'), ('seg
 
 MODELS = Registry('model', scope='mmsterf', parent=MMENGINE_MODELS, locations=['mmsterf.models', *_TASKS])
 HOOKS = Registry('hook', scope='mmsterf', parent=MMENGINE_HOOKS, locations=['mmsterf.hooks'])
+TRANSFORMS = Registry(
+    'transform', scope='mmsterf', parent=MMENGINE_TRANSFORMS, locations=['mmsterf.datasets.label_maps']
+)
 
-# mmengine knows the packages of `pkg::config.py` by this table alone.
-MODULE2PACKAGE.setdefault('mmsterf', 'mmsterf')
+# Makes `mmsterf::config.py` work wherever mmengine takes `pkg::folder/config.py`: it knows packages by a table, asks for
+# a folder, which the configs here do without, and looks into site-packages, where an editable install is not.
+_utils.MODULE2PACKAGE.setdefault('mmsterf', 'mmsterf')
+
+
+def _package_and_path(name: str, otherwise=_utils._get_package_and_cfg_path) -> tuple:
+    package, _, path = name.partition('::')
+    return (package, path) if package == 'mmsterf' else otherwise(name)
+
+
+def _installed_path(package: str, otherwise=_hub.get_installed_path) -> str:
+    return str(Path(__file__).parent) if package == 'mmsterf' else otherwise(package)
+
+
+for _module in (_config, _hub):
+    _module._get_package_and_cfg_path = _package_and_path
+    _module.get_installed_path = _installed_path
 
 
 def build(cfg: dict, **defaults):

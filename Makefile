@@ -1,0 +1,30 @@
+# The two commands of the README: `make demo` and `make test`. Each sets up .venv on its own and reuses what is there.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+PYTHON ?= python3.11
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+# One computing thread in each process of the tests: two on two busy cores spin.
+export PYTHONWARNINGS := ignore::UserWarning,ignore::DeprecationWarning,ignore::FutureWarning
+
+.PHONY: env test demo lint clean
+env: $(READY)
+
+$(READY): requirements/lock.txt requirements/install.sh setup.py
+	@bash requirements/install.sh "$(PYTHON)" "$(VENV)"
+	@touch $@
+
+lint: $(READY)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+test: lint
+	OMP_NUM_THREADS=1 $(RUN) -m pytest
+
+demo: $(READY)
+	$(RUN) tools/demo.py
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

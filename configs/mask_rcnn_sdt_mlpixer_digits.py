@@ -1,0 +1,39 @@
+# The demo: a small spiking Mask R-CNN with MLPixer on digit scenes, trained from nothing on two cores.
+_base_ = [
+    './_base_/models/mask_rcnn_sdt.py',
+    './_base_/datasets/digit_scenes_instance.py',
+    'mmdet::_base_/schedules/schedule_1x.py',
+    'mmdet::_base_/default_runtime.py',
+]
+
+model = dict(
+    data_preprocessor=dict(pad_size_divisor=16),
+    backbone=dict(arch=dict(_delete_=True, embed_dims=(16, 32, 64, 96)), mixer=dict(type='MLPixer', layout='raster')),
+    neck=dict(in_channels=[16, 32, 64, 96], out_channels=64),
+    rpn_head=dict(in_channels=64, feat_channels=64, anchor_generator=dict(scales=[4])),
+    roi_head=dict(
+        bbox_roi_extractor=dict(out_channels=64, roi_layer=dict(sampling_ratio=1)),
+        bbox_head=dict(in_channels=64, fc_out_channels=256, num_classes=10),
+        mask_roi_extractor=dict(out_channels=64, roi_layer=dict(sampling_ratio=1)),
+        mask_head=dict(in_channels=64, conv_out_channels=64, num_classes=10),
+    ),
+    train_cfg=dict(
+        rpn_proposal=dict(nms_pre=200, max_per_img=100),
+        rcnn=dict(sampler=dict(num=32)),
+    ),
+    test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=100), rcnn=dict(max_per_img=50)),
+)
+
+max_epochs = 14
+train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
+optim_wrapper = dict(
+    optimizer=dict(_delete_=True, type='AdamW', lr=1e-3, betas=(0.9, 0.999), weight_decay=0.05),
+    paramwise_cfg=dict(norm_decay_mult=0.0),
+    clip_grad=dict(max_norm=10.0),
+)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
+    dict(type='CosineAnnealingLR', begin=0, end=max_epochs, by_epoch=True, convert_to_iter_based=True),
+]
+default_hooks = dict(logger=dict(interval=20), checkpoint=dict(max_keep_ckpts=1))
+randomness = dict(seed=0)

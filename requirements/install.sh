@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Set up the environment of `make env`: install.sh PYTHON VENV. Everything goes into VENV, nothing else is touched.
+set -euo pipefail
+python=$1 venv=$2
+here=$(cd "$(dirname "$0")" && pwd)
+fail() { echo "make env: $*" >&2; exit 1; }
+
+command -v "$python" >/dev/null || python=python3
+command -v "$python" >/dev/null || fail "Python 3.11 is needed and there is no python3; name yours with make PYTHON=..."
+found=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+[ "$found" = 3.11 ] || fail "Python 3.11 is needed, $python is $found; name another with make PYTHON=..."
+"$python" -c 'import venv, ensurepip' 2>/dev/null || fail "$python has no venv module; install your system's python3-venv package"
+command -v "${CXX:-g++}" >/dev/null || fail "a C++ compiler is needed to build mmcv's operators and ${CXX:-g++} is not there; install g++"
+printf '#include <Python.h>\n' | "${CXX:-g++}" -E -I"$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')" -x c++ - >/dev/null 2>&1 \
+    || fail "the headers of $python are needed to build mmcv's operators; install your system's python3-dev package"
+
+"$python" -m venv "$venv"
+pip=("$venv/bin/python" -m pip --disable-pip-version-check)
+lock=(--constraint "$here/lock.txt")
+install() { "${pip[@]}" install --quiet "${lock[@]}" "$@"; }
+
+echo "1/4 PyTorch and build tools"
+install torch setuptools wheel ninja numpy
+
+echo "2/4 mmcv's operators (about 10 minutes on 2 cores the first time, then from pip's cache)"
+log=$venv/mmcv-build.log
+CFLAGS=${CFLAGS:--g0} MAX_JOBS=${MAX_JOBS:-$(nproc)} MMCV_WITH_OPS=1 FORCE_CUDA=${FORCE_CUDA:-0} \
+    "${pip[@]}" install --verbose --no-build-isolation "${lock[@]}" mmcv 2>&1 | tee "$log" \
+    | { grep --line-buffered -oE '^ *\[[0-9]+/[0-9]+\]' || true; } \
+    | while read -r step; do printf '\r    compiling %s ' "$step"; done \
+    || { tail -n 30 "$log" >&2; fail "building mmcv failed; the whole log is in $log"; }
+echo
+"$venv/bin/python" -c 'import mmcv._ext' 2>/dev/null || fail "mmcv was built without its operators; see $log"
+
+echo "3/4 the OpenMMLab packages and the rest"
+install --no-build-isolation --requirement "$here/stack.txt"
+# Declares torchvision and torchaudio, which nothing here uses and which replace a CPU build of PyTorch.
+install --no-deps spikingjelly
+
+echo "4/4 mmsterf itself, editable"
+install --no-deps --no-build-isolation --editable "$here/.."
+"$venv/bin/python" -c 'from mmsterf.engine import check_versions; check_versions()'
