@@ -3,8 +3,8 @@ _base_ = './semantic_fpn_sdt_conv.py'
 
 model = dict(
     backbone=dict(mixer=dict(type='SRB', layout='raster')),
-    # The published base run is twice as wide here as the others: 24.0 M parameters (its table says 19.2 M, which is what
-    # 128 channels make).
+    # The published run of this one is twice as wide here as the others, which makes 24.1 M parameters; the 19.2 M of
+    # the published table are those of 128 channels.
     neck=dict(out_channels=256),
     decode_head=dict(in_channels=[256, 256, 256, 256], channels=256),
 )

@@ -1,0 +1,53 @@
+"""Label maps of semantic segmentation, checked when they are read."""
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from mmsterf.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class CheckLabelMap(BaseTransform):
+    """Refuse label maps of another size than their image, or with values that are no class.
+
+    mmseg's own errors come much later (a loss on a device, a metric), or not at all. Stands right behind
+    `LoadAnnotations`, in training and in testing.
+
+    Args:
+        num_classes (int): Number of classes.
+        ignore_index (int): Value of pixels without a class.
+
+    Required keys: img_path, seg_map_path, ori_shape, gt_seg_map, reduce_zero_label.
+
+    Raises:
+        ValueError: Names the file, what was found and what is valid, as the file has it (before `reduce_zero_label`).
+
+    Example:
+        >>> dict(type='mmsterf.CheckLabelMap', num_classes=150)
+    """
+
+    def __init__(self, num_classes: int, ignore_index: int = 255) -> None:
+        self.num_classes = num_classes
+        self.ignore_index = ignore_index
+
+    def transform(self, results: dict) -> dict:
+        """Return `results` as they are, or raise."""
+        labels, file = results['gt_seg_map'], results['seg_map_path']
+        if labels.shape != tuple(results['ori_shape']):
+            raise ValueError(
+                f'label map {file} has shape {labels.shape}, but its image {results["img_path"]} is of '
+                f'(height, width) {tuple(results["ori_shape"])}: they must be the same'
+            )
+        found = np.flatnonzero(np.bincount(labels.ravel()))
+        wrong = found[(found >= self.num_classes) & (found != self.ignore_index)]
+        if len(wrong):
+            first = int(bool(results['reduce_zero_label']))
+            ignored = f'0 or {self.ignore_index}' if first else self.ignore_index
+            raise ValueError(
+                f'label map {file} has values {(wrong + first).tolist()}; valid are {first} to '
+                f'{self.num_classes - 1 + first} ({self.num_classes} classes), and {ignored} for pixels to ignore'
+            )
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(num_classes={self.num_classes}, ignore_index={self.ignore_index})'
