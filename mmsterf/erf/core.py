@@ -1,0 +1,252 @@
+"""Spatio-temporal effective receptive field (ST-ERF) of any layer of any `nn.Module`.
+
+    ERF(i,j)[ y(m,n)[t], tau ; x ] = d y(m,n)[t] / d x(i,j)[t - tau]
+
+Ones are put into the gradient of a layer's output y at one position (all channels), back-propagated to the input x, and
+the absolute gradient is averaged over input channels and inputs. Source: Zhang et al., "Unveiling the Spatial-temporal
+Effective Receptive Fields of Spiking Neural Networks", NeurIPS 2025, section 3; without time: Luo et al.,
+"Understanding the Effective Receptive Field in Deep Convolutional Neural Networks", NeurIPS 2016.
+"""
+
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Optional, Union
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import get_gradient_edge
+
+from .inputs import INPUTS, Position, batched, chain, locate, pack, samples_of
+from .layers import AXES, Layer, probe, select, tensors
+from .state import reset_neurons, untouched
+
+STEPS = ('last', 'all', 'sum')
+
+
+@dataclass
+class STERF:
+    """The ST-ERF of one layer.
+
+    Attributes:
+        layer: Name of the layer.
+        mean: (D, H, W) float64, mean over inputs of the absolute gradient; axis 0 is the delay in steps, 0 first. D is
+            1 where delays cannot be told apart (one image for all steps, or ``step='sum'``).
+        sem: (D, H, W) float64, standard error of `mean`; NaN for one input.
+        num: Number of inputs.
+        centre: (row, column) of the analysed position in input pixels.
+        cell: The same on the layer's grid.
+        grid: (h, w) of the layer's output.
+        time_steps: T.
+        step: Output step: an index, 'last', 'all' or 'sum'.
+    """
+
+    layer: str
+    mean: np.ndarray
+    sem: np.ndarray
+    num: int
+    centre: tuple[int, int]
+    cell: tuple[int, int]
+    grid: tuple[int, int]
+    time_steps: int
+    step: Union[int, str]
+
+    def spatial(self, weights: Optional[Sequence[float]] = None) -> np.ndarray:
+        """Return the spatial ERF (H, W): the mean over delays, weighted by `weights` (D values, default equal)."""
+        return np.average(self.mean, axis=0, weights=weights)
+
+    def temporal(self) -> np.ndarray:
+        """Return the temporal ERF (D,): the sum over space, a function of the delay."""
+        return self.mean.sum((1, 2))
+
+
+def st_erf(
+    model: nn.Module,
+    inputs: Union[Tensor, Iterable[Tensor]],
+    layers: Union[str, nn.Module, Iterable[Union[str, nn.Module]]],
+    *,
+    time_steps: int = 1,
+    input_time: str = 'auto',
+    axes: Union[str, dict[str, str]] = 'auto',
+    position: Position = 'center',
+    step: Union[int, str] = 'last',
+    batch_size: int = 4,
+    forward: Optional[Callable[[nn.Module, Tensor], object]] = None,
+    progress: Optional[Callable[[int, int], None]] = None,
+) -> dict[str, STERF]:
+    """Return the ST-ERF of layers of a model, averaged over inputs.
+
+    One forward pass serves all layers and a batch of inputs, no weight gradient is computed, and the model is left as
+    found (see `untouched`). Every input is analysed on its own, so the batch size changes memory and speed only.
+
+    Args:
+        model: Any module, data-parallel wrappers included; analysed in evaluation mode.
+        inputs: A tensor laid out as `input_time` says, or any iterable (a data set, a generator) of samples (C, H, W)
+            or (T, C, H, W). All samples have one size.
+        layers: Names, glob patterns or modules, one or several; ``name:i`` is the i-th tensor of a tuple output.
+        time_steps: T, the number of steps the model runs.
+        input_time: What the model takes: 'image' (N, C, H, W), shown for all T steps; 'sequence' (T, N, C, H, W); or
+            'folded' (T*N, C, H, W), time-major. 'auto' takes tensors with 5 axes and samples with 4 for a sequence,
+            others for images. Samples (C, H, W) are repeated over T where the model takes a sequence.
+        axes: Order of the axes of the outputs, one of `AXES`, or a dict from layer patterns to that. 'auto' reads it
+            from the shape (see `read_axes`).
+        position: See `locate`.
+        step: Output step whose gradient is taken: an index, 'last', 'all' (every step by itself; each delay is averaged
+            over the steps that have it), or 'sum' (all steps at once, as published for the spatial ERF; the delay is
+            averaged out).
+        batch_size: Inputs per forward pass. Peak memory grows with it.
+        forward: ``forward(model, x)`` runs the model; default ``model(x)``.
+        progress: ``progress(done, total)`` is called after every back-propagation; total is 0 when unknown.
+
+    Returns:
+        `STERF` by layer name, in the order of `layers`.
+
+    Raises:
+        ValueError: If an argument is out of range, or a layer cannot be analysed; the message lists those that can.
+    """
+    _check(time_steps, input_time, axes, step, batch_size)
+    samples, total, input_time = samples_of(inputs, input_time, time_steps)
+    with untouched(model) as bare, torch.inference_mode(False), torch.enable_grad():
+        like = next((p for p in bare.parameters() if p.is_floating_point()), torch.empty(0))
+        first = next(samples, None)
+        if first is None:
+            raise ValueError('inputs are empty')
+        size = tuple(first.shape[-2:])
+        pixel = locate(position, size, size)
+        leaf = pack([first], input_time, like)
+        usable, reasons = probe(bare, leaf, size, time_steps, axes, forward)
+        chosen = select(bare, layers, usable, reasons)
+        _check_steps(chosen, step)
+        streams = [_Stream() for _ in chosen]
+        done = 0
+        for batch in batched(chain(first, samples), batch_size):
+            x = pack(batch, input_time, like)
+            captured = _capture(bare, x, chosen, time_steps, forward)
+            # deepest first: its graph holds the others', which then stay warm in the cache
+            for k in reversed(range(len(chosen))):
+                cell = locate(position, size, chosen[k].grid)
+                last = k == 0
+                maps = _maps(chosen[k], captured[k], x, cell, step, time_steps, input_time, len(batch), not last)
+                for sample in maps:
+                    streams[k].add(sample)
+                done += len(batch)
+                if progress:
+                    progress(done, total * len(chosen))
+            del captured, x
+    result = {}
+    for layer, stream in zip(chosen, streams):
+        if not np.isfinite(stream.mean).all():
+            warnings.warn(f'the gradient of layer {layer.name!r} is not finite', stacklevel=2)
+        result[layer.name] = STERF(
+            layer.name, stream.mean, stream.sem(), stream.num, pixel, locate(position, size, layer.grid), layer.grid,
+            time_steps, step,
+        )  # fmt: skip
+    return result
+
+
+class _Stream:
+    """Running mean and standard error (Welford 1962)."""
+
+    def __init__(self) -> None:
+        self.num, self.mean, self.squares = 0, 0.0, 0.0
+
+    def add(self, value: np.ndarray) -> None:
+        self.num += 1
+        delta = value - self.mean
+        self.mean = self.mean + delta / self.num
+        self.squares = self.squares + delta * (value - self.mean)
+
+    def sem(self) -> np.ndarray:
+        if self.num < 2:
+            return np.full_like(self.mean, np.nan)
+        return np.sqrt(self.squares / (self.num - 1) / self.num)
+
+
+class _Enough(BaseException):
+    """All layers have run: the rest of the forward pass is not needed."""
+
+
+def _capture(model: nn.Module, x: Tensor, layers: list[Layer], time_steps: int, forward) -> list[list[tuple]]:
+    """Run the model up to the last layer; return per layer the (gradient edge, empty tensor like the output) of calls.
+
+    The edge is taken when the layer returns: a later in-place operation moves the tensor on, but not the edge.
+    """
+    captured = [[] for _ in layers]
+    needed = [time_steps if layer.time == 'calls' else 1 for layer in layers]
+
+    def look(module, args, kwargs, output):
+        outputs = tensors(output)
+        for k, layer in enumerate(layers):
+            if layer.module is module and len(captured[k]) < needed[k]:
+                y = outputs[layer.index]
+                captured[k].append((get_gradient_edge(y), torch.empty_like(y, device='meta')))
+        if all(len(c) == n for c, n in zip(captured, needed)):
+            raise _Enough
+
+    handles = [m.register_forward_hook(look, with_kwargs=True) for m in {layer.module for layer in layers}]
+    try:
+        reset_neurons(model)
+        model(x) if forward is None else forward(model, x)
+    except _Enough:
+        pass
+    finally:
+        for handle in handles:
+            handle.remove()
+    return captured
+
+
+def _maps(layer, calls, x, cell, step, time_steps, input_time, num, retain) -> np.ndarray:
+    """Return the maps (N, D, H, W) of one layer for a batch."""
+
+    def gradient(t, retain_graph):
+        picked = calls if layer.time == 'calls' else calls[:1]
+        if layer.time == 'calls' and isinstance(t, int):
+            picked = [calls[t]]
+        edges, likes = zip(*picked)
+        seeds = [layer.seed(torch.empty_like(y, device=x.device), cell, t, time_steps) for y in likes]
+        (grad,) = torch.autograd.grad(edges, x, seeds, retain_graph=retain_graph)
+        grad = grad.detach().abs()
+        if input_time == 'image':
+            grad = grad[None]
+        elif input_time == 'folded':
+            grad = grad.unflatten(0, (time_steps, num))
+        return grad.mean(2, dtype=torch.float64).transpose(0, 1).cpu().numpy()  # (N, T, H, W)
+
+    everything = slice(None)
+    if step == 'sum' or (input_time == 'image' and step != 'all'):
+        t = everything if step == 'sum' else range(time_steps)[-1 if step == 'last' else step]
+        return gradient(t, retain).mean(1, keepdims=True)
+    if step == 'all':
+        by_step = [gradient(t, retain or t < time_steps - 1) for t in range(time_steps)]
+        if input_time == 'image':
+            return np.mean(by_step, axis=0)
+        return np.stack(
+            [np.mean([by_step[t][:, t - d] for t in range(d, time_steps)], axis=0) for d in range(time_steps)], axis=1
+        )
+    t = range(time_steps)[-1 if step == 'last' else step]
+    return gradient(t, retain)[:, t::-1]
+
+
+def _check(time_steps, input_time, axes, step, batch_size) -> None:
+    if not isinstance(time_steps, int) or time_steps < 1:
+        raise ValueError(f'time_steps must be a positive integer, got {time_steps!r}')
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f'batch_size must be a positive integer, got {batch_size!r}')
+    if input_time not in ('auto', *INPUTS):
+        raise ValueError(f'input_time must be one of auto, {", ".join(INPUTS)}, got {input_time!r}')
+    for order in [axes] if isinstance(axes, str) else axes.values():
+        if order not in ('auto', *AXES):
+            raise ValueError(f'axes must be one of auto, {", ".join(AXES)}, got {order!r}')
+    if not (step in STEPS if isinstance(step, str) else isinstance(step, int) and -time_steps <= step < time_steps):
+        raise ValueError(f'step must be one of {", ".join(STEPS)} or an index below {time_steps}, got {step!r}')
+
+
+def _check_steps(layers: list[Layer], step) -> None:
+    if step in ('last', 'sum'):
+        return
+    for layer in layers:
+        if layer.time == 'none' and layer.shape[0] == 1 and step not in (0, -1):
+            raise ValueError(
+                f"layer {layer.name!r} has one output for all steps: step must be 'last' or 'sum', not {step!r}"
+            )
