@@ -1,0 +1,9 @@
+"""Published checkpoints: their names (`names`), conversion there and back (`convert`), files (`io`).
+
+What loads them into models (`loading`) needs mmengine and is imported on its own.
+"""
+
+from .convert import Description, convert, drop_heads, is_published, to_published
+from .io import read, state_dict_of, write
+
+__all__ = ['Description', 'convert', 'drop_heads', 'is_published', 'read', 'state_dict_of', 'to_published', 'write']

@@ -1,0 +1,207 @@
+"""Published state dicts to mmsterf's, and back: pure functions on dictionaries."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+
+from . import names
+
+HEADS = ('head', 'head_kd')
+"""Classifiers of ImageNet models, by their published names."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What `convert` found.
+
+    Attributes:
+        model (str): 'backbone', 'classifier', 'detector' or 'segmentor'.
+        arch (str): Name of the architecture, or 'custom'.
+        embed_dims (tuple[int]): (C0, C1, C2, C3).
+        mixer (str): 'ConvMixer', 'MLPixer' or 'SRB'.
+        mlp_ratio (float): e.
+        tensors (int): Number of published tensors.
+    """
+
+    model: str
+    arch: str
+    embed_dims: tuple
+    mixer: str
+    mlp_ratio: float
+    tensors: int
+
+    def __str__(self) -> str:
+        fields = {**asdict(self), 'mlp_ratio': f'{self.mlp_ratio:g}'}
+        return ', '.join(f'{key} {value}' for key, value in fields.items())
+
+
+def is_published(keys: Iterable) -> bool:
+    """Whether names are those of a published model, whole or in part; a `module.` in front does not matter."""
+    return _any_starts_with(keys, ('downsample1_', 'ConvBlock1_', 'ConvBlock2_'))
+
+
+def drop_heads(state_dict: Mapping[str, Tensor]) -> tuple:
+    """Leave out the classifier heads: the rest of a state dict, and the names left out."""
+    dropped = [key for key in state_dict if _bare(key).split('.')[0] in HEADS]
+    return OrderedDict((key, value) for key, value in state_dict.items() if key not in dropped), dropped
+
+
+def convert(state_dict: Mapping[str, Tensor]) -> tuple:
+    """Map a published state dict to mmsterf's names.
+
+    Tensors are passed on, not copied, but for q, k and v, which are joined.
+
+    Args:
+        state_dict (Mapping[str, Tensor]): Backbone, ImageNet classifier, detector or segmentor by published names,
+            with or without a `module.` in front.
+
+    Returns:
+        tuple[OrderedDict[str, Tensor], Description]: The state dict by mmsterf's names, and what it is.
+
+    Raises:
+        ValueError: If names are unknown or missing, or shapes wrong; the message lists them all.
+    """
+    bare = {_bare(key): value for key, value in state_dict.items()}
+    if len(bare) < len(state_dict):
+        raise ValueError('some names of this state dict are there twice, with and without `module.` in front')
+    if not is_published(bare) and _any_starts_with(bare, ('stem.', 'stage1a.')):
+        raise ValueError("this state dict has mmsterf's names already; to_published (--to-published) goes back")
+    description, groups = _expect(bare, 'published')
+    shapes = {name: shape for parts in groups.values() for name, shape in parts}
+    check_tensors(bare, shapes, f'not a published {_summary(description)}')
+    state = OrderedDict((ours, _join(ours, [bare[name] for name, _ in parts])) for ours, parts in groups.items())
+    return state, description
+
+
+def to_published(state_dict: Mapping[str, Tensor]) -> OrderedDict:
+    """Inverse of `convert`: mmsterf's names to the published ones.
+
+    Args:
+        state_dict (Mapping[str, Tensor]): State dict by mmsterf's names; or its parameters alone, or anything with
+            their names and shapes such as gradients: then nothing stands for the batch statistics.
+
+    Raises:
+        ValueError: If names are unknown or missing, or shapes wrong; the message lists them all. Mixers of layout
+            'pointwise' have no published names.
+    """
+    if is_published(state_dict):
+        raise ValueError('this state dict has the published names already')
+    description, groups = _expect(state_dict, 'mmsterf')
+    if not any(_is_statistic(key) for key in state_dict):
+        groups = {ours: parts for ours, parts in groups.items() if not _is_statistic(ours)}
+    shapes = {ours: _joined_shape([shape for _, shape in parts]) for ours, parts in groups.items()}
+    check_tensors(state_dict, shapes, f'no published model has these tensors, taken for a {_summary(description)}')
+    published = OrderedDict()
+    for ours, parts in groups.items():
+        value = state_dict[ours]
+        pieces = value.split([shape[0] for _, shape in parts]) if value.dim() else [value] * len(parts)
+        for (name, shape), piece in zip(parts, pieces):
+            published[name] = piece.reshape(shape).clone()  # a view would be saved with all that it is a view of
+    return published
+
+
+def _bare(key: str) -> str:
+    return key.removeprefix('module.') if isinstance(key, str) else key
+
+
+def _any_starts_with(keys: Iterable, tops: tuple) -> bool:
+    return any(_bare(str(key)).removeprefix('backbone.').startswith(tops) for key in keys)
+
+
+def _is_statistic(key: str) -> bool:
+    return str(key).endswith(('.running_mean', '.running_var', '.num_batches_tracked'))
+
+
+def _summary(description: Description) -> str:
+    return (
+        f'{description.model} (embed_dims {description.embed_dims}, {description.mixer}, e {description.mlp_ratio:g})'
+    )
+
+
+def _model_kind(keys: Iterable) -> str:
+    tops = {str(key).split('.', 1)[0] for key in keys}
+    if tops & {'rpn_head', 'roi_head'}:
+        return 'detector'
+    if 'decode_head' in tops:
+        return 'segmentor'
+    return 'classifier' if tops & set(HEADS) else 'backbone'
+
+
+def _expect(state: Mapping[str, Tensor], naming: str) -> tuple:
+    """What a state dict is, judged by a few of its tensors, and what it then has to hold.
+
+    Returns:
+        tuple[Description, dict]: The description, and name here -> [(published name, published shape), ...]. Sizes
+        that cannot be read count as 0: some tensor is missing or has a wrong shape then.
+    """
+    kind = _model_kind(state)
+    whole = kind in ('detector', 'segmentor')
+    prefix = 'backbone.' if whole else ''
+    column = ('published', 'mmsterf').index(naming)
+
+    def size(key: str, axis: int) -> int:
+        tensor = state.get(key)
+        return tensor.shape[axis] if isinstance(tensor, Tensor) and tensor.dim() > axis else 0
+
+    sizes = {role: size(prefix + place[column], place[2]) for role, place in names.SIZES['backbone'].items()}
+    sizes.update({role: size(place[column], place[2]) for role, place in names.SIZES.get(kind, {}).items()})
+    dims = tuple(sizes[role] for role in ('c0', 'c1', 'c2', 'c3'))
+    ratio = sizes['hidden'] / dims[2] if dims[2] else 0
+    fc1, fc2 = (prefix + key in state for key in names.MIXER_KEYS[naming])
+    mixer = 'MLPixer' if fc2 else 'SRB' if fc1 else 'ConvMixer'
+    description = Description(kind, names.ARCH_DIMS.get(dims, 'custom'), dims, mixer, ratio, len(state))
+
+    groups = OrderedDict()
+    for published, ours, shape in names.meta_sdt_v3(sizes['image'], dims, mixer, ratio):
+        groups.setdefault(prefix + ours, []).append((prefix + published, shape))
+    if kind == 'classifier':
+        heads = tuple(head for head in HEADS if f'{head}.weight' in state or f'{head}.bias' in state)
+        rest = names.classifier_heads(dims[3], sizes['classes'], heads)
+    elif whole:
+        table = names.mask_rcnn if kind == 'detector' else names.semantic_fpn
+        rest = table(dims, sizes['width'], sizes['classes'])
+    else:
+        rest = ()
+    for published, ours, shape in rest:
+        groups.setdefault(ours, []).append((published, shape))
+    return description, groups
+
+
+def check_tensors(state: Mapping[str, Tensor], shapes: Mapping[str, tuple], what: str) -> None:
+    """Raise a ValueError that lists all differences between a state dict and the expected shapes."""
+    unknown = [str(key) for key in state if key not in shapes]
+    missing = [key for key in shapes if key not in state]
+    wrong = []
+    for key in (key for key in shapes if key in state):
+        value, shape = state[key], shapes[key]
+        if not isinstance(value, Tensor):
+            wrong.append(f'{key} is no tensor but {type(value).__name__}')
+            continue
+        found = tuple(value.shape)
+        # A size of 0 could not be read, because its tensor is missing.
+        fits = (size == real or (missing and size == 0) for size, real in zip(shape, found))
+        if len(found) != len(shape) or not all(fits):
+            wrong.append(f'{key} is {found}, expected {shape}')
+    problems = {'unknown': unknown, 'missing': missing, 'wrong shape': wrong}
+    if any(problems.values()):
+        lists = [f'{problem} ({len(found)}): {", ".join(found)}' for problem, found in problems.items() if found]
+        raise ValueError('\n  '.join([what, *lists]))
+
+
+def _join(name: str, pieces: list) -> Tensor:
+    first = pieces[0]
+    if len(pieces) > 1:
+        if any(piece.dtype != first.dtype or (not piece.dim() and piece != first) for piece in pieces):
+            raise ValueError(f'q, k and v cannot be one {name}: they differ in type, or in the count of batches')
+        first = torch.cat(pieces) if first.dim() else first
+    return first.unsqueeze(-1) if first.dim() == 3 else first
+
+
+def _joined_shape(shapes: list) -> tuple:
+    if not shapes[0]:
+        return ()
+    shape = (sum(shape[0] for shape in shapes), *shapes[0][1:])
+    return (*shape, 1) if len(shape) == 3 else shape

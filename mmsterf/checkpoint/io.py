@@ -1,0 +1,132 @@
+"""Checkpoint files, read without running code and written whole or not at all."""
+
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+
+class _Inert:
+    """Stands for an object that no weight needs: takes any arguments and any state, and does nothing with them."""
+
+    def __init__(self, *args, **kwargs) -> None:
+        pass
+
+    def __setstate__(self, state) -> None:
+        pass
+
+
+_INERT = (
+    'argparse.Namespace',  # options of ImageNet training scripts
+    'builtins.getattr',  # how HistoryBuffer names its statistics
+    'mmengine.logging.history_buffer.HistoryBuffer',
+    'numpy.dtype',
+    'numpy.ndarray',
+    *(
+        f'numpy.{core}.multiarray.{name}'
+        for core in ('core', '_core')  # before and since numpy 2
+        for name in ('_reconstruct', 'scalar')
+    ),
+)
+"""What training scripts keep in checkpoints beside tensors and plain values; replaced by `_Inert`, never called."""
+
+
+def read(path: str, map_location: str = 'cpu') -> dict:
+    """Read a checkpoint file, with ``weights_only``.
+
+    Objects of the kinds that mmengine and ImageNet training scripts leave in checkpoints (log histories, numpy
+    values, options) are replaced by empty ones, whatever else this process allows torch to load; all others are
+    refused.
+
+    Args:
+        path (str): File, or http(s) address.
+        map_location (str): Device of the tensors.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file needs code to load, is damaged, or is no checkpoint.
+    """
+    remote = str(path).startswith(('http://', 'https://'))
+    if not remote and not Path(path).is_file():
+        raise FileNotFoundError(f'checkpoint {path} is not a file (looked for {Path(path).absolute()})')
+    allowed = torch.serialization.get_safe_globals()
+    torch.serialization.clear_safe_globals()
+    torch.serialization.add_safe_globals([(_Inert, name) for name in _INERT])
+    try:
+        if remote:
+            checkpoint = torch.hub.load_state_dict_from_url(path, map_location=map_location, weights_only=True)
+        else:
+            checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error.__context__ or error).partition(' Please use')[
+            0
+        ]  # the error itself tells how to load it anyway
+        raise ValueError(
+            f'{path} is damaged, or holds objects that only code could restore, and code in a checkpoint is never run '
+            f'({reason}). If you trust it, load it where its own code is installed, save the weights alone, '
+            "torch.save({'state_dict': model.state_dict()}, path), and take that file."
+        ) from error
+    except Exception as error:  # torch lets the parsers' own errors through: IndexError, UnicodeDecodeError, ...
+        reason = f'{type(error).__name__} {error}'.strip().splitlines()[0]
+        raise ValueError(f'{path} cannot be read as a checkpoint, it may be damaged ({reason})') from error
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(allowed)
+    if not isinstance(checkpoint, Mapping):
+        raise ValueError(f'{path} is no checkpoint: a dict was expected, found {type(checkpoint).__name__}')
+    return checkpoint
+
+
+def state_dict_of(checkpoint: Mapping) -> Mapping:
+    """The state dict in a checkpoint: below `state_dict` (mmengine), `model` (ImageNet scripts), or the whole of it.
+
+    Raises:
+        ValueError: If it is empty, or holds no tensors.
+    """
+    for key in ('state_dict', 'model'):
+        if isinstance(checkpoint.get(key), Mapping):
+            checkpoint = checkpoint[key]
+            break
+    if not any(isinstance(value, torch.Tensor) for value in checkpoint.values()):
+        raise ValueError(
+            "no weights in this checkpoint: expected a state dict, or one below 'state_dict' or 'model'; its keys are "
+            f'{", ".join(map(str, checkpoint)) or "none"}'
+        )
+    return checkpoint
+
+
+def data_set_meta(checkpoint: Mapping) -> dict:
+    """The `meta` that mmdet and mmseg read from a checkpoint: class names and colours, if it has them."""
+    meta = checkpoint.get('meta')
+    found = meta.get('dataset_meta') if isinstance(meta, Mapping) else None
+    return {'dataset_meta': found} if found and _is_plain(found) else {}
+
+
+def write(checkpoint: dict, path: str, force: bool = False) -> None:
+    """Write a checkpoint beside `path`, then move it there.
+
+    Raises:
+        FileExistsError: If `path` exists and `force` is not set.
+        FileNotFoundError: If its folder does not exist.
+    """
+    path = Path(path)
+    if path.is_dir() or (path.exists() and not force):
+        raise FileExistsError(f'{path} exists' + ('' if path.is_dir() else '; --force overwrites it'))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f'there is no folder {path.parent} to write {path.name} to')
+    unfinished = path.with_name(f'{path.name}.unfinished')
+    try:
+        torch.save(checkpoint, unfinished)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _is_plain(value) -> bool:
+    if isinstance(value, Mapping):
+        return all(_is_plain(item) for pair in value.items() for item in pair)
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (str, int, float))

@@ -1,0 +1,99 @@
+"""Published files where mmengine loads checkpoints, and an `init_cfg` that leaves nothing out silently.
+
+Importing this module teaches mmengine's loader of local files the published names, so that `load_from`, `init_cfg`,
+`init_detector` and `init_model` take published files; other files load as before.
+"""
+
+import pickle
+from collections import OrderedDict
+from os.path import expanduser
+from typing import Optional
+
+from mmengine.logging import print_log
+from mmengine.model import BaseModule
+from mmengine.model.weight_init import PretrainedInit, update_init_info
+from mmengine.runner.checkpoint import CheckpointLoader
+from mmengine.runner.checkpoint import load_from_local as _load_from_local
+from torch import nn
+
+from .convert import check_tensors, convert, drop_heads, is_published
+from .io import data_set_meta, read, state_dict_of
+
+
+@CheckpointLoader.register_scheme(prefixes='', force=True)
+def load_from_local(filename: str, map_location: Optional[str] = None) -> dict:
+    """mmengine's loading of a local file; a published state dict comes with mmsterf's names, and nothing beside it.
+
+    Raises:
+        ValueError: If the names are published ones, but some are unknown or missing, or shapes are wrong.
+    """
+    try:
+        checkpoint = _load_from_local(filename, map_location)
+    except pickle.UnpicklingError:
+        # An ImageNet checkpoint with its options, say: readable if nothing but the weights is wanted.
+        checkpoint = read(expanduser(filename), map_location)
+        if not is_published(state_dict_of(checkpoint)):
+            raise
+    weights = checkpoint.get('state_dict', checkpoint.get('model', checkpoint))
+    if not is_published(weights):
+        return checkpoint
+    state, description = convert(weights)
+    print_log(f'{filename} has published names: {description}', logger='current')
+    return {'state_dict': state, 'meta': data_set_meta(checkpoint)}
+
+
+def load_pretrained(
+    module: nn.Module, checkpoint: str, prefix: Optional[str] = None, map_location: str = 'cpu'
+) -> None:
+    """Load a converted or published checkpoint into a module, completely; classifier heads are left out and logged.
+
+    Args:
+        module (nn.Module): A backbone.
+        checkpoint (str): File, or http(s) address.
+        prefix (str, optional): Part of the checkpoint to load, for example 'backbone.' of a detector.
+        map_location (str): Where tensors are read to.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file cannot be read safely, or does not fit the module; the message lists all unknown,
+            missing and misshapen tensors.
+    """
+    state = {key.removeprefix('module.'): value for key, value in state_dict_of(read(checkpoint, map_location)).items()}
+    what = f'{checkpoint} does not fit {type(module).__name__}'
+    if prefix is not None:
+        prefix = prefix.rstrip('.') + '.'
+        tops = {key.split('.')[0] for key in state}
+        state = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+        if not state:
+            raise ValueError(f'{what}: no names in it start with {prefix!r}, but with {", ".join(sorted(tops))}')
+    elif any(key.startswith('backbone.') for key in state):
+        raise ValueError(f"{what}: it holds a whole model; for its backbone give init_cfg the prefix='backbone.'")
+    if is_published(state):
+        state, description = convert(state)
+        what = f'{what}: it has {description}'
+    state, heads = drop_heads(state)
+    check_tensors(state, {key: tuple(value.shape) for key, value in module.state_dict().items()}, what)
+    module.load_state_dict(OrderedDict(state), strict=True)
+    left_out = f'; left out: {", ".join(heads)}' if heads else ''
+    print_log(f'loaded all {len(state)} tensors from {checkpoint}{left_out}', logger='current')
+
+
+class ExactPretrained(PretrainedInit):
+    """mmengine's 'Pretrained' initialiser by `load_pretrained`."""
+
+    def __call__(self, module: nn.Module) -> None:
+        load_pretrained(module, self.checkpoint, self.prefix, self.map_location)
+        if hasattr(module, '_params_init_info'):
+            update_init_info(module, init_info=self._get_init_info())
+
+
+class PretrainedModule(BaseModule):
+    """BaseModule whose ``init_cfg=dict(type='Pretrained', ...)`` takes published files too, and loads all or fails."""
+
+    def init_weights(self) -> None:
+        """Initialise as `init_cfg` says, checkpoints last."""
+        cfgs = [self.init_cfg] if isinstance(self.init_cfg, dict) else list(self.init_cfg or ())
+        exact = [{**cfg, 'type': ExactPretrained} for cfg in cfgs if cfg['type'] in ('Pretrained', PretrainedInit)]
+        if exact:
+            self.init_cfg = [cfg for cfg in cfgs if cfg['type'] not in ('Pretrained', PretrainedInit)] + exact
+        super().init_weights()
