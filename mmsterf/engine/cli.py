@@ -83,10 +83,10 @@ def make_resumable(cfg: Config) -> None:
 
     Stock settings are replaced (the checkpoint hook, the batch sampler of training); everything else stays.
     """
-    cfg.default_hooks = cfg.get('default_hooks') or {}
-    checkpoint = cfg.default_hooks.setdefault('checkpoint', {'type': 'CheckpointHook', 'interval': 1})
-    if checkpoint and checkpoint['type'] == 'CheckpointHook':
-        checkpoint['type'] = 'mmsterf.SafeCheckpointHook'
+    hooks = {'checkpoint': {'type': 'CheckpointHook', 'interval': 1}, **(cfg.get('default_hooks') or {})}
+    if hooks['checkpoint'] and hooks['checkpoint']['type'] == 'CheckpointHook':
+        hooks['checkpoint'] = {**hooks['checkpoint'], 'type': 'mmsterf.SafeCheckpointHook'}
+    cfg.default_hooks = hooks
     # SyncBuffersHook: all processes evaluate with the same running statistics of BN.
     present = [hook['type'] for hook in cfg.get('custom_hooks') or []]
     added = [{'type': name} for name in ('mmsterf.IterationSeedHook', 'SyncBuffersHook') if name not in present]

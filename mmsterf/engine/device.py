@@ -2,26 +2,46 @@
 
 import os
 from contextlib import contextmanager
+from functools import wraps
 
 import torch
+from mmcv.ops.nms import NMSop
+from mmcv.ops.roi_align import RoIAlign
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import get_rank
 from mmengine.optim import OptimWrapper
 from mmengine.runner import autocast
+from torch.amp import custom_fwd
 
 
 class BFloat16OptimWrapper(OptimWrapper):
     """Automatic mixed precision in bfloat16, which mmengine's AmpOptimWrapper refuses on CPU.
 
-    bfloat16 has the range of float32, so no loss scaling is needed.
+    bfloat16 has the range of float32, so no loss scaling is needed. mmcv's operators know no bfloat16 and get float32.
     """
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        if not hasattr(NMSop.forward, '__wrapped__'):
+            NMSop.forward = staticmethod(custom_fwd(NMSop.forward, device_type='cpu', cast_inputs=torch.float32))
+            RoIAlign.forward = _in_float32(RoIAlign.forward)
 
     @contextmanager
     def optim_context(self, model):
         """Run the forward pass and the losses under autocast."""
         with super().optim_context(model), autocast(dtype=torch.bfloat16):
             yield
+
+
+def _in_float32(forward):
+    """Pool in float32, and return what was given: mmdet copies the result into a tensor like the features."""
+
+    @wraps(forward)
+    def wrapper(self, features, rois):
+        return forward(self, features.float(), rois.float()).to(features.dtype)
+
+    return wrapper
 
 
 def notice(text: str) -> None:
@@ -63,10 +83,13 @@ def adapt_to_device(cfg: Config, launcher: str) -> None:
             f"launcher '{launcher}' needs CUDA; without it, start the processes with torchrun (tools/dist_train.sh, "
             'tools/slurm_train.sh) and --launcher pytorch'
         )
-    wrapper = cfg.setdefault('model_wrapper_cfg', {'type': 'MMDistributedDataParallel'})
-    wrapper.setdefault('broadcast_buffers', False)
-    wrapper.setdefault('find_unused_parameters', cfg.get('find_unused_parameters', False))
-    wrapper['device_ids'] = None
+    cfg.model_wrapper_cfg = {
+        'type': 'MMDistributedDataParallel',
+        'broadcast_buffers': False,
+        'find_unused_parameters': cfg.get('find_unused_parameters', False),
+        **(cfg.get('model_wrapper_cfg') or {}),
+        'device_ids': None,
+    }
     # mmengine would call torch.cuda.set_device; it skips its own set-up when the group is there.
     torch.distributed.init_process_group('gloo')
 

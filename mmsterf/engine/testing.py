@@ -92,7 +92,9 @@ def check_detector(runner: Runner) -> None:
     Raises:
         ValueError: Names both.
     """
-    model = getattr(runner.model, 'module', runner.model)
+    model = runner.model
+    while hasattr(model, 'module'):  # wrapped for several processes, or for test-time augmentation
+        model = model.module
     if hasattr(getattr(model, 'backbone', None), 'out_strides'):
         from mmsterf.models.det import check_strides
 
