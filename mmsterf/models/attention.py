@@ -1,23 +1,83 @@
-"""Spike-driven self-attention (SDSA)."""
+"""Spiking self-attention: one frame, and per model its product of spikes and its projections.
 
+Without a softmax the products need no map from pixels to pixels: time and memory are linear in the number of pixels.
+"""
+
+from collections import OrderedDict
 from typing import Optional
 
 import torch
 from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 
-from mmsterf.snn import SpikeConv2d, build_neuron
+from mmsterf.snn import SpikeConv2d, SpikeRepConv, build_neuron, half_threshold
 
-from .mixers import spike_conv_norm
+from .mixers import conv_norm, spike_conv_norm
+
+_LIF = {'type': 'LIF'}
 
 
-class SDSA(nn.Module):
+class SpikeAttention(nn.Module):
+    """Spikes of q, k (and v) from one convolution and one norm, a product of them, and a projection back.
+
+    Subclasses give `_product` and the projections.
+
+    Args:
+        qkv (nn.Module): C to `widths` channels, q, k (and v) in that order, each with its heads in order.
+        widths (Sequence[int]): Channels of q, k (and v).
+        proj (nn.Module): Channels of the product to C.
+        num_heads (int): Attention heads.
+        norm_cfg (dict, optional): Norm layer behind `qkv`; batch norm by default.
+        neuron (dict): Neuron behind that norm.
+
+    Shape:
+        (T*N, C, H, W) to (T*N, C, H, W).
+
+    Raises:
+        ValueError: If a width is not a multiple of `num_heads`.
+    """
+
+    consecutive = (('qkv', 'norm'),)
+
+    def __init__(
+        self, qkv: nn.Module, widths: tuple, proj: nn.Module, num_heads: int, norm_cfg: Optional[dict], neuron: dict
+    ) -> None:
+        super().__init__()
+        if any(width % num_heads for width in widths):
+            raise ValueError(
+                f'{type(self).__name__} needs channels that are a multiple of num_heads={num_heads}, got {widths[0]}'
+            )
+        self.num_heads = num_heads
+        self.widths = widths
+        self.qkv = qkv
+        self.norm = build_norm_layer(norm_cfg or {'type': 'BN'}, sum(widths))[1]
+        self.spike = build_neuron(neuron)
+        self.proj = proj
+
+    def forward(self, x: Tensor) -> Tensor:
+        spikes = self.spike(self.norm(self.qkv(x)))
+        # Half precision would round the sums over pixels, and overflow on large images.
+        with torch.autocast(x.device.type, enabled=False):
+            spikes = spikes.to(torch.promote_types(spikes.dtype, torch.float32))
+            parts = (part.unflatten(1, (self.num_heads, -1)).flatten(3) for part in spikes.split(self.widths, dim=1))
+            y = self._product(*parts)
+        return self.proj(y.flatten(1, 2).unflatten(-1, x.shape[-2:]))
+
+    def _product(self, *parts: Tensor) -> Tensor:
+        """Combine q, k (and v), each (T*N, heads, channels, pixels), into one such map."""
+        raise NotImplementedError
+
+
+def _linear_product(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """(q k^T) v, grouped as q (k^T v): spikes are whole or multiples of 1/4, which makes both sums exact."""
+    return (v @ k.transpose(-2, -1)) @ q
+
+
+class SDSA(SpikeAttention):
     """Spike-driven self-attention with value expansion, of Meta-SDT v3.
 
     SN; q, k (C channels) and v (`value_ratio` C): 1x1 conv - BN - SN; y = q (k^T v) * 2 (C/heads)^-1/2; SN; 1x1 conv
-    (back to C) - BN. There is no softmax, so grouping the product as q (k^T v) gives what (q k^T) v does, in time and
-    memory linear in the number of pixels; spikes are multiples of 1/4, which makes both sums exact. q, k and v are one
-    convolution and one norm, their channels in that order.
+    (back to C) - BN. As everywhere here, the neuron behind the product has half the threshold, if it has one.
 
     Args:
         channels (int): C.
@@ -41,23 +101,119 @@ class SDSA(nn.Module):
         norm_cfg: Optional[dict] = None,
         neuron: Optional[dict] = None,
     ) -> None:
-        super().__init__()
-        if channels % num_heads:
-            raise ValueError(f'SDSA needs channels that are a multiple of num_heads={num_heads}, got {channels}')
-        self.num_heads = num_heads
-        self.widths = (channels, channels, value_ratio * channels)
-        self.scale = 2 * (channels // num_heads) ** -0.5
         neuron = neuron or {'type': 'ILIF'}
-        self.qkv = SpikeConv2d(channels, sum(self.widths), 1, bias=False, neuron=neuron)
-        self.norm = build_norm_layer(norm_cfg or {'type': 'BN'}, sum(self.widths))[1]
-        self.spike = build_neuron(neuron)
-        self.proj = spike_conv_norm(value_ratio * channels, channels, 1, norm_cfg, neuron)
+        widths = (channels, channels, value_ratio * channels)
+        qkv = SpikeConv2d(channels, sum(widths), 1, bias=False, neuron=neuron)
+        proj = spike_conv_norm(widths[-1], channels, 1, norm_cfg, half_threshold(neuron))
+        super().__init__(qkv, widths, proj, num_heads, norm_cfg, neuron)
+        self.scale = 2 * (channels // num_heads) ** -0.5
 
-    def forward(self, x: Tensor) -> Tensor:
-        spikes = self.spike(self.norm(self.qkv(x)))
-        # Half precision would round the sums over pixels, and overflow on large images.
-        with torch.autocast(x.device.type, enabled=False):
-            spikes = spikes.to(torch.promote_types(spikes.dtype, torch.float32))
-            q, k, v = (part.unflatten(1, (self.num_heads, -1)).flatten(3) for part in spikes.split(self.widths, dim=1))
-            y = (v @ k.transpose(-2, -1)) @ q * self.scale
-        return self.proj(y.flatten(1, 2).unflatten(-1, x.shape[-2:]))
+    def _product(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return _linear_product(q, k, v) * self.scale
+
+
+class RepSDSA(SpikeAttention):
+    """Spike-driven self-attention of Meta-SDT v2: re-parameterised convolutions.
+
+    SN; q, k, v: RepConv - BN - SN; y = q (k^T v) / 8; SN; RepConv - BN. q, k and v are one `SpikeRepConv` of 3 groups.
+    Source: Yao et al., "Spike-driven Transformer V2", ICLR 2024.
+
+    Args:
+        channels (int): C.
+        num_heads (int): Attention heads.
+        norm_cfg (dict, optional): Norm layers; batch norm by default.
+        neuron (dict, optional): Neurons; LIF by default.
+
+    Shape:
+        (T*N, C, H, W) to (T*N, C, H, W).
+
+    Raises:
+        ValueError: If C is not a multiple of `num_heads`.
+    """
+
+    def __init__(
+        self, channels: int, num_heads: int = 8, norm_cfg: Optional[dict] = None, neuron: Optional[dict] = None
+    ) -> None:
+        neuron = neuron or _LIF
+
+        def norm(width: int) -> nn.Module:
+            return build_norm_layer(norm_cfg or {'type': 'BN'}, width)[1]
+
+        qkv = SpikeRepConv(channels, 3 * channels, 3, neuron, norm)
+        conv = SpikeRepConv(channels, channels, 1, half_threshold(neuron), norm)
+        proj = nn.Sequential(OrderedDict(conv=conv, norm=norm(channels)))
+        super().__init__(qkv, (channels,) * 3, proj, num_heads, norm_cfg, neuron)
+
+    def _product(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return _linear_product(q, k, v) * 0.125
+
+
+class SSA(SpikeAttention):
+    """Spiking self-attention of Spikformer: reads sums of spikes, ends in a neuron.
+
+    q, k, v: 1x1 conv - BN - SN; y = q (k^T v) / 8; SN; 1x1 conv (bias) - BN - SN.
+    Source: Zhou et al., "Spikformer: When Spiking Neural Network Meets Transformer", ICLR 2023.
+
+    Takes the arguments of `RepSDSA`.
+    """
+
+    def __init__(
+        self, channels: int, num_heads: int = 8, norm_cfg: Optional[dict] = None, neuron: Optional[dict] = None
+    ) -> None:
+        neuron = neuron or _LIF
+        qkv = nn.Conv2d(channels, 3 * channels, 1, bias=False)
+        proj = spike_conv_norm(channels, channels, 1, norm_cfg, half_threshold(neuron), bias=True)
+        proj.add_module('neuron', build_neuron(neuron))
+        super().__init__(qkv, (channels,) * 3, proj, num_heads, norm_cfg, neuron)
+
+    def _product(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return _linear_product(q, k, v) * 0.125
+
+
+class MaskSDSA(SpikeAttention):
+    """Spike-driven self-attention of the first Spike-driven Transformer: a channel mask.
+
+    SN; q, k, v: 1x1 conv - BN - SN; y = q * SN(sum over pixels of k * v); 1x1 conv (bias) - BN. Heads change nothing.
+    Source: Yao et al., "Spike-driven Transformer", NeurIPS 2023.
+
+    Args:
+        channels (int): C.
+        norm_cfg (dict, optional): Norm layers; batch norm by default.
+        neuron (dict, optional): Neurons; LIF by default.
+
+    Shape:
+        (T*N, C, H, W) to (T*N, C, H, W).
+    """
+
+    def __init__(self, channels: int, norm_cfg: Optional[dict] = None, neuron: Optional[dict] = None) -> None:
+        neuron = neuron or _LIF
+        qkv = SpikeConv2d(channels, 3 * channels, 1, bias=False, neuron=neuron)
+        proj = conv_norm(channels, channels, 1, norm_cfg, bias=True)
+        super().__init__(qkv, (channels,) * 3, proj, 1, norm_cfg, neuron)
+        self.mask = build_neuron(half_threshold(neuron))
+
+    def _product(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return q * self.mask((k * v).sum(-1, keepdim=True))
+
+
+class TokenAttention(SpikeAttention):
+    """Q-K token attention of QKFormer: a pixel mask per head. Reads sums of spikes, ends in a neuron.
+
+    q, k: 1x1 conv - BN - SN; y = SN(sum over a head's channels of q) * k; 1x1 conv (bias) - BN - SN.
+    Source: Zhou et al., "QKFormer: Hierarchical Spiking Transformer using Q-K Attention", NeurIPS 2024.
+
+    Takes the arguments of `RepSDSA`.
+    """
+
+    def __init__(
+        self, channels: int, num_heads: int = 8, norm_cfg: Optional[dict] = None, neuron: Optional[dict] = None
+    ) -> None:
+        neuron = neuron or _LIF
+        qkv = nn.Conv2d(channels, 2 * channels, 1, bias=False)
+        proj = conv_norm(channels, channels, 1, norm_cfg, bias=True)
+        proj.add_module('neuron', build_neuron(neuron))
+        super().__init__(qkv, (channels,) * 2, proj, num_heads, norm_cfg, neuron)
+        self.mask = build_neuron(half_threshold(neuron))
+
+    def _product(self, q: Tensor, k: Tensor) -> Tensor:
+        return self.mask(q.sum(2, keepdim=True)) * k

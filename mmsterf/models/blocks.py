@@ -1,6 +1,11 @@
-"""Residual blocks of Meta-SDT: branches read spikes and add membrane potential."""
+"""Residual blocks: branches add to the stream.
+
+In the spike-driven Transformers branches read spikes and add membrane potential; in Spikformer and QKFormer they read
+the sums of spikes that branches before them added, and add spikes.
+"""
 
 from collections import OrderedDict
+from functools import partial
 from typing import Optional
 
 import torch
@@ -9,48 +14,77 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmsterf.registry import build
+from mmsterf.snn import build_neuron
 
 from .attention import SDSA
-from .mixers import spike_conv_norm
+from .mixers import conv_norm, spike_conv_norm
 
 
 class SepConv(nn.Sequential):
     """Separable convolution: (SN - 1x1 - BN), (SN - k x k depthwise - BN), (SN - 1x1 - BN), 2C channels inside.
 
+    Args:
+        channels (int): C.
+        kernel_size (int): k.
+        norm_cfg (dict, optional): Norm layers; batch norm by default.
+        neuron (dict, optional): Neurons; I-LIF by default.
+        spike_between (bool): False leaves out the BN and SN between the depthwise and the second 1x1 convolution, as
+            Meta-SDT v2 does.
+
     Shape:
         (T*N, C, H, W) to (T*N, C, H, W).
     """
 
     def __init__(
-        self, channels: int, kernel_size: int, norm_cfg: Optional[dict] = None, neuron: Optional[dict] = None
+        self,
+        channels: int,
+        kernel_size: int,
+        norm_cfg: Optional[dict] = None,
+        neuron: Optional[dict] = None,
+        spike_between: bool = True,
     ) -> None:
         hidden = 2 * channels
-        super().__init__(
-            OrderedDict(
-                pw1=spike_conv_norm(channels, hidden, 1, norm_cfg, neuron),
-                dw=spike_conv_norm(hidden, hidden, kernel_size, norm_cfg, neuron, groups=hidden),
-                pw2=spike_conv_norm(hidden, channels, 1, norm_cfg, neuron),
-            )
-        )
+        pw1 = spike_conv_norm(channels, hidden, 1, norm_cfg, neuron)
+        dw = spike_conv_norm(hidden, hidden, kernel_size, norm_cfg, neuron, groups=hidden)
+        if spike_between:
+            pw2 = spike_conv_norm(hidden, channels, 1, norm_cfg, neuron)
+        else:
+            del dw.norm
+            pw2 = conv_norm(hidden, channels, 1, norm_cfg)
+        super().__init__(OrderedDict(pw1=pw1, dw=dw, pw2=pw2))
 
 
 class MLP(nn.Sequential):
     """(SN - 1x1 with bias - BN) twice, eC channels between.
 
+    Args:
+        channels (int): C.
+        mlp_ratio (float): e.
+        norm_cfg (dict, optional): Norm layers; batch norm by default.
+        neuron (dict, optional): Neurons; I-LIF by default.
+        spikes_out (bool): (1x1 with bias - BN - SN) twice instead.
+
     Shape:
         (T*N, C, H, W) to (T*N, C, H, W).
     """
 
     def __init__(
-        self, channels: int, mlp_ratio: float = 4, norm_cfg: Optional[dict] = None, neuron: Optional[dict] = None
+        self,
+        channels: int,
+        mlp_ratio: float = 4,
+        norm_cfg: Optional[dict] = None,
+        neuron: Optional[dict] = None,
+        spikes_out: bool = False,
     ) -> None:
         hidden = int(channels * mlp_ratio)
-        super().__init__(
-            OrderedDict(
-                fc1=spike_conv_norm(channels, hidden, 1, norm_cfg, neuron, bias=True),
-                fc2=spike_conv_norm(hidden, channels, 1, norm_cfg, neuron, bias=True),
-            )
+        first = conv_norm if spikes_out else partial(spike_conv_norm, neuron=neuron)
+        layers = OrderedDict(
+            fc1=first(channels, hidden, 1, norm_cfg, bias=True),
+            fc2=spike_conv_norm(hidden, channels, 1, norm_cfg, neuron, bias=True),
         )
+        if spikes_out:
+            layers['neuron'] = build_neuron(neuron)
+        super().__init__(layers)
 
 
 def set_residual_gain(branch: nn.Module, gain: float) -> None:
@@ -89,17 +123,26 @@ class ResidualBlock(nn.Module):
         return x
 
 
-def conv_block(channels: int, mixer: dict, mlp_ratio: float, norm_cfg: dict, neuron: dict, **kwargs) -> ResidualBlock:
-    """Block of stages 1a, 1b and 2: ``x += SepConv7(x); x += Mixer(x)``."""
+def conv_block(
+    channels: int,
+    mixer: dict,
+    mlp_ratio: float,
+    norm_cfg: dict,
+    neuron: dict,
+    spike_between: bool = True,
+    **kwargs,
+) -> ResidualBlock:
+    """Block of stages 1a, 1b and 2 of Meta-SDT: ``x += SepConv7(x); x += Mixer(x)``."""
     common = {'norm_cfg': norm_cfg, 'neuron': neuron}
+    sepconv = SepConv(channels, 7, **common, spike_between=spike_between)
     mixer = build(mixer, channels=channels, mlp_ratio=mlp_ratio, **common)
-    return ResidualBlock({'sepconv': SepConv(channels, 7, **common), 'mixer': mixer}, **kwargs)
+    return ResidualBlock({'sepconv': sepconv, 'mixer': mixer}, **kwargs)
 
 
 def attention_block(
     channels: int, num_heads: int, mlp_ratio: float, norm_cfg: dict, neuron: dict, **kwargs
 ) -> ResidualBlock:
-    """Block of stages 3 and 4: ``x += SepConv3(x); x += SDSA(x); x += MLP(x)``."""
+    """Block of stages 3 and 4 of Meta-SDT v3: ``x += SepConv3(x); x += SDSA(x); x += MLP(x)``."""
     common = {'norm_cfg': norm_cfg, 'neuron': neuron}
     branches = {
         'sepconv': SepConv(channels, 3, **common),
@@ -107,3 +150,33 @@ def attention_block(
         'mlp': MLP(channels, mlp_ratio, **common),
     }
     return ResidualBlock(branches, **kwargs)
+
+
+def transformer_block(
+    attn: nn.Module,
+    channels: int,
+    mlp_ratio: float,
+    norm_cfg: dict,
+    neuron: dict,
+    spikes_out: bool = False,
+    **kwargs,
+) -> ResidualBlock:
+    """Block of the other Transformers: ``x += attn(x); x += MLP(x)``; `spikes_out` as `MLP`."""
+    mlp = MLP(channels, mlp_ratio, norm_cfg, neuron, spikes_out)
+    return ResidualBlock({'attn': attn, 'mlp': mlp}, **kwargs)
+
+
+def embed_layer(
+    in_channels: int,
+    out_channels: int,
+    then: tuple,
+    norm_cfg: dict,
+    neuron: dict,
+    kernel_size: int = 3,
+    **kwargs,
+) -> nn.Sequential:
+    """`conv_norm`, then what `then` names in turn: a 'neuron', a 'pool' (max pool 3 s2 p1)."""
+    layer = conv_norm(in_channels, out_channels, kernel_size, norm_cfg, **kwargs)
+    for name in then:
+        layer.add_module(name, build_neuron(neuron) if name == 'neuron' else nn.MaxPool2d(3, 2, 1))
+    return layer

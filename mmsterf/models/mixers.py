@@ -20,6 +20,28 @@ from mmsterf.snn import SpikeConv2d, SpikeLinear
 LAYOUTS = ('raster', 'pointwise')
 
 
+def conv_norm(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int = 1,
+    norm_cfg: Optional[dict] = None,
+    **kwargs,
+) -> nn.Sequential:
+    """Convolution that keeps the size at stride 1, norm; children `conv` and `norm`.
+
+    Args:
+        in_channels (int): Channels in.
+        out_channels (int): Channels out.
+        kernel_size (int): Kernel.
+        norm_cfg (dict, optional): Norm layer; batch norm by default.
+        **kwargs: As `nn.Conv2d`, or, with `neuron`, as `SpikeConv2d`: a neuron in front.
+    """
+    kwargs = {'padding': kernel_size // 2, 'bias': False, **kwargs}
+    conv = (SpikeConv2d if 'neuron' in kwargs else nn.Conv2d)(in_channels, out_channels, kernel_size, **kwargs)
+    norm = build_norm_layer(norm_cfg or {'type': 'BN'}, out_channels)[1]
+    return nn.Sequential(OrderedDict(conv=conv, norm=norm))
+
+
 def spike_conv_norm(
     in_channels: int,
     out_channels: int,
@@ -28,11 +50,8 @@ def spike_conv_norm(
     neuron: Optional[dict] = None,
     **kwargs,
 ) -> nn.Sequential:
-    """Neuron, convolution that keeps the size at stride 1, norm; children `conv` and `norm`."""
-    kwargs = {'padding': kernel_size // 2, 'bias': False, **kwargs}
-    conv = SpikeConv2d(in_channels, out_channels, kernel_size, neuron=neuron or {'type': 'ILIF'}, **kwargs)
-    norm = build_norm_layer(norm_cfg or {'type': 'BN'}, out_channels)[1]
-    return nn.Sequential(OrderedDict(conv=conv, norm=norm))
+    """`conv_norm` with a neuron in front, I-LIF by default."""
+    return conv_norm(in_channels, out_channels, kernel_size, norm_cfg, neuron=neuron or {'type': 'ILIF'}, **kwargs)
 
 
 class RasterLinear(SpikeLinear):

@@ -1,13 +1,30 @@
 """Spiking neurons: folded maps in, folded spikes out, state reset inside every call."""
 
+import inspect
+from importlib.util import find_spec
 from typing import Optional, Union
 
 import torch
 from spikingjelly.activation_based import neuron as sj_neuron
-from spikingjelly.activation_based import surrogate
+from spikingjelly.activation_based.surrogate import MultiLevelSpikeCount
 from torch import Tensor, nn
 
+from .surrogates import build_surrogate
 from .time import fold, unfold
+
+
+def _run(node: nn.Module, x: Tensor, time_steps: int) -> Tensor:
+    """Run a multi-step node on a folded map and forget its state, also after an error."""
+    try:
+        return fold(node(unfold(x, time_steps)))
+    finally:
+        node.reset()
+
+
+def _check_positive(neuron: str, **counts) -> None:
+    for name, value in counts.items():
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f'{name} of {neuron} must be a positive integer, got {value!r}')
 
 
 class _Count(torch.autograd.Function):
@@ -75,19 +92,16 @@ class ILIF(nn.Module):
         eval_max_count: Optional[int] = None,
     ) -> None:
         super().__init__()
-        counts = {'max_count': max_count, 'time_steps': time_steps}
+        _check_positive('ILIF', max_count=max_count, time_steps=time_steps)
         if eval_max_count is not None:
-            counts['eval_max_count'] = eval_max_count
-        for name, value in counts.items():
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f'{name} of ILIF must be a positive integer, got {value!r}')
+            _check_positive('ILIF', eval_max_count=eval_max_count)
         self.max_count = max_count
         self.normalize = normalize
         self.time_steps = time_steps
         self.eval_max_count = eval_max_count
         self.node = None
         if time_steps > 1:
-            count = surrogate.MultiLevelSpikeCount(max_count)
+            count = MultiLevelSpikeCount(max_count)
             self.node = sj_neuron.ILIFNode(tau=tau, surrogate_function=count, step_mode='m')
 
     def forward(self, x: Tensor) -> Tensor:
@@ -95,17 +109,158 @@ class ILIF(nn.Module):
         high = self.max_count if self.training or self.eval_max_count is None else self.eval_max_count
         if self.node is None:
             return _Count.apply(x, high, gain)
-        try:
-            return fold(self.node(unfold(x, self.time_steps))).clamp(max=high) * gain
-        finally:
-            self.node.reset()
+        return _run(self.node, x, self.time_steps).clamp(max=high) * gain
 
     def extra_repr(self) -> str:
         return f'max_count={self.max_count}, normalize={self.normalize}, time_steps={self.time_steps}'
 
 
-NEURONS = {'ILIF': ILIF}
+class ThresholdNeuron(nn.Module):
+    """A neuron of spikingjelly that fires 0 or 1, on folded maps; base of IF, LIF, PLIF and Izhikevich.
+
+    Args:
+        time_steps (int): Number of time steps T folded into the batch.
+        v_threshold (float): Firing threshold.
+        v_reset (float, optional): Potential after a spike; None subtracts the threshold instead (soft reset).
+        surrogate (dict, optional): Surrogate gradient, see `build_surrogate`.
+        detach_reset (bool): Keep the reset out of the gradient.
+        backend (str): 'torch', or another backend of spikingjelly's neuron, such as 'triton' or 'cupy', where both it
+            and the installed spikingjelly offer that. spikingjelly 2.0.0 takes none: on CUDA it picks its kernels by
+            itself, or as the environment says (``SJ_LIF_CUDA_IMPLEMENTATION=triton`` and the like).
+        **kwargs: Further arguments of spikingjelly's neuron.
+
+    Shape:
+        (T*N, ...) to (T*N, ...), time-major.
+
+    Raises:
+        ValueError: If `time_steps` is not a positive integer or the backend not available.
+    """
+
+    node_type: type
+
+    def __init__(
+        self,
+        time_steps: int = 1,
+        v_threshold: float = 1.0,
+        v_reset: Optional[float] = 0.0,
+        surrogate: Optional[dict] = None,
+        detach_reset: bool = True,
+        backend: str = 'torch',
+        **kwargs,
+    ) -> None:
+        super().__init__()
+        _check_positive(type(self).__name__, time_steps=time_steps)
+        self.time_steps = time_steps
+        self.node = self.node_type(
+            v_threshold=float(v_threshold),
+            v_reset=None if v_reset is None else float(v_reset),
+            surrogate_function=build_surrogate(surrogate),
+            detach_reset=detach_reset,
+            step_mode='m',
+            **kwargs,
+        )
+        self._set_backend(backend)
+
+    def _set_backend(self, backend: str) -> None:
+        choices = ['torch']
+        if 'backend' in inspect.signature(self.node_type).parameters:
+            choices += [b for b in self.node.supported_backends if b != 'torch' and find_spec(b)]
+        if backend not in choices:
+            raise ValueError(
+                f'backend of {type(self).__name__} must be one of {", ".join(choices)} here, got {backend!r}'
+            )
+        if backend != 'torch':
+            self.node.backend = backend
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _run(self.node, x, self.time_steps)
+
+    def extra_repr(self) -> str:
+        return f'time_steps={self.time_steps}'
+
+
+class IF(ThresholdNeuron):
+    """Integrate-and-fire neuron: v += x, fire at the threshold, reset.
+
+    Takes the arguments of `ThresholdNeuron`.
+    """
+
+    node_type = sj_neuron.IFNode
+
+
+class _LeakyNeuron(ThresholdNeuron):
+    """Sets tau past spikingjelly's assertion that it exceed 1: at 1, the limit, a neuron has no memory."""
+
+    def __init__(self, tau: float = 2.0, **kwargs) -> None:
+        if tau < 1:
+            raise ValueError(f'tau of {type(self).__name__} must be at least 1, got {tau}')
+        super().__init__(**kwargs)
+        self.node.tau = float(tau)
+
+
+class LIF(_LeakyNeuron):
+    """Leaky integrate-and-fire neuron: v += (x - (v - v_reset)) / tau, fire at the threshold, reset.
+
+    The defaults are those of Spikformer, Spike-driven Transformer v1 and v2, and QKFormer.
+
+    Args:
+        tau (float): Membrane time constant in steps, at least 1.
+        decay_input (bool): Divide the input by tau as well.
+        **kwargs: As `ThresholdNeuron`.
+
+    Example:
+        >>> LIF(time_steps=3)(torch.tensor([1.5, 1.5, 1.5]))  # v = 0.75, 1.125 (fires), 0.75
+        tensor([0., 1., 0.])
+    """
+
+    node_type = sj_neuron.LIFNode
+
+    def __init__(self, tau: float = 2.0, decay_input: bool = True, **kwargs) -> None:
+        super().__init__(tau, decay_input=decay_input, **kwargs)
+
+
+class PLIF(ThresholdNeuron):
+    """LIF neuron with a learnable time constant, one per neuron layer, stored as ``node.w`` with 1 / tau = sigmoid(w).
+
+    Source: Fang et al., "Incorporating Learnable Membrane Time Constant to Enhance Learning of Spiking Neural
+    Networks", ICCV 2021.
+
+    Args:
+        tau (float): Membrane time constant to start from, above 1.
+        decay_input (bool): Divide the input by tau as well.
+        **kwargs: As `ThresholdNeuron`.
+    """
+
+    node_type = sj_neuron.ParametricLIFNode
+
+    def __init__(self, tau: float = 2.0, decay_input: bool = True, **kwargs) -> None:
+        if tau <= 1:
+            raise ValueError(f'tau of PLIF must be above 1, got {tau}')
+        super().__init__(init_tau=float(tau), decay_input=decay_input, **kwargs)
+
+
+class Izhikevich(_LeakyNeuron):
+    """Izhikevich neuron: a quadratic membrane with a recovery variable, in spikingjelly's normalised form.
+
+    Args:
+        tau (float): Membrane time constant in steps, at least 1.
+        **kwargs: As `ThresholdNeuron`, and v_c, a0, v_rest, w_rest, tau_w, a, b as spikingjelly's IzhikevichNode.
+    """
+
+    node_type = sj_neuron.IzhikevichNode
+
+
+NEURONS = {neuron.__name__: neuron for neuron in (IF, ILIF, Izhikevich, LIF, PLIF)}
 """Neurons by the name that configs use; add yours here to make it a valid `neuron=dict(type=...)`."""
+
+
+def _neuron_type(kind: Union[str, type]) -> type:
+    if not isinstance(kind, str):
+        return kind
+    name = kind.rpartition('.')[2]
+    if name not in NEURONS:
+        raise KeyError(f'unknown neuron type {kind!r}; choose from {", ".join(sorted(NEURONS))}')
+    return NEURONS[name]
 
 
 def build_neuron(neuron: Union[dict, nn.Module, None] = None, **defaults) -> nn.Module:
@@ -122,10 +277,14 @@ def build_neuron(neuron: Union[dict, nn.Module, None] = None, **defaults) -> nn.
     if isinstance(neuron, nn.Module):
         return neuron
     cfg = {'type': 'ILIF', **defaults, **(neuron or {})}
-    kind = cfg.pop('type')
-    if isinstance(kind, str):
-        name = kind.rpartition('.')[2]
-        if name not in NEURONS:
-            raise KeyError(f'unknown neuron type {kind!r}; choose from {", ".join(sorted(NEURONS))}')
-        kind = NEURONS[name]
-    return kind(**cfg)
+    return _neuron_type(cfg.pop('type'))(**cfg)
+
+
+def half_threshold(neuron: dict) -> dict:
+    """Config of the neuron behind an attention product: `neuron` at half its threshold, as published.
+
+    Neurons without a threshold (I-LIF) stay as they are.
+    """
+    if issubclass(_neuron_type(neuron['type']), ThresholdNeuron):
+        return {**neuron, 'v_threshold': neuron.get('v_threshold', 1.0) / 2}
+    return neuron

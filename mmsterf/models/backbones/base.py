@@ -1,0 +1,157 @@
+"""What all spiking backbones share: time, returned maps, freezing, recomputation."""
+
+from contextlib import contextmanager, nullcontext
+from typing import Optional
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+
+from mmsterf.snn import fold, rate
+
+from ..blocks import ResidualBlock
+
+MIN_SIZE = 16
+OUTPUTS = ('rate', 'folded')
+
+
+@contextmanager
+def _frozen_statistics(module: nn.Module):
+    """Keep batch statistics as they are: a recomputed forward pass must not count twice."""
+    norms = [m for m in module.modules() if isinstance(m, _BatchNorm)]
+    saved = [dict(m._buffers) for m in norms]
+    for norm in norms:
+        norm._buffers.update({k: None if b is None else b.clone() for k, b in norm._buffers.items()})
+    try:
+        yield
+    finally:
+        for norm, buffers in zip(norms, saved):
+            norm._buffers.update(buffers)
+
+
+class SpikingBackbone(BaseModule):
+    """Base of the spiking backbones: a stem, then stages, each of which ends in a map.
+
+    Subclasses build their modules, name them in `_stages`, and call `_ready`.
+
+    Args:
+        neuron (dict): Neuron config, see `mmsterf.snn.build_neuron`; gets `time_steps`.
+        time_steps (int): Time steps T.
+        output (str): 'rate' averages the returned maps over time, for necks without time; 'folded' keeps (T*N, C, H,
+            W), time-major, for spiking necks and heads.
+        frozen_stages (int): -1 trains all; 0 freezes the stem, k the stem and the first k stages.
+        norm_eval (bool): Keep batch statistics fixed in training.
+        with_cp (bool): Recompute blocks in the backward pass to save memory.
+        init_cfg (dict, optional): mmengine initialisation, for example ``dict(type='Pretrained', ...)``.
+
+    Attributes:
+        out_strides (tuple[int]): Strides of the returned maps.
+        out_channels (tuple[int]): Channels of the returned maps.
+
+    Shape:
+        Images (N, C, H, W), shown T times, or sequences (T, N, C, H, W), sides of at least 16, to a tuple of (N, C',
+        ceil(H / stride), ceil(W / stride)), or (T*N, ...) with ``output='folded'``.
+
+    Raises:
+        ValueError: If an argument is not valid, the image too small, or the sequence not of T steps.
+    """
+
+    def __init__(
+        self,
+        neuron: dict,
+        time_steps: int = 1,
+        output: str = 'rate',
+        frozen_stages: int = -1,
+        norm_eval: bool = False,
+        with_cp: bool = False,
+        init_cfg: Optional[dict] = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if output not in OUTPUTS:
+            raise ValueError(f'output must be one of {", ".join(OUTPUTS)}, got {output!r}')
+        if neuron.get('time_steps', time_steps) != time_steps:
+            raise ValueError(
+                f'time_steps of the neuron and of {type(self).__name__} must agree, '
+                f'got {neuron["time_steps"]} and {time_steps}'
+            )
+        self.neuron = {**neuron, 'time_steps': time_steps}
+        self.time_steps = time_steps
+        self.output = output
+        self.frozen_stages = frozen_stages
+        self.norm_eval = norm_eval
+        self.with_cp = with_cp
+
+    def _stages(self) -> list:
+        """Modules of each map: [[stem, ...], [...], ...] in the order they run; blocks are `ResidualBlock`."""
+        raise NotImplementedError
+
+    def _ready(self, out_indices, strides: tuple, channels: tuple) -> None:
+        """Take the maps to return out of those there are, and freeze what is to be frozen."""
+        indices = tuple(range(len(strides)))
+        out_indices = tuple(out_indices)
+        if not out_indices or list(out_indices) != sorted(set(out_indices) & set(indices)):
+            raise ValueError(f'out_indices must be increasing and among {indices}, got {out_indices}')
+        if self.frozen_stages not in range(-1, len(strides) + 1):
+            raise ValueError(f'frozen_stages must be -1 to {len(strides)}, got {self.frozen_stages}')
+        self.out_indices = out_indices
+        self.out_strides = tuple(strides[i] for i in out_indices)
+        self.out_channels = tuple(channels[i] for i in out_indices)
+        self._freeze()
+
+    def _freeze(self) -> None:
+        stages = self._stages()
+        frozen = stages[0][:1] if self.frozen_stages >= 0 else []
+        for modules in stages[: max(self.frozen_stages, 0)]:
+            frozen += modules
+        for module in frozen:
+            module.eval()
+            module.requires_grad_(False)
+
+    def train(self, mode: bool = True):
+        """Set the training mode; frozen stages, and all norms with `norm_eval`, stay in evaluation mode."""
+        super().train(mode)
+        if mode:
+            self._freeze()
+            if self.norm_eval:
+                for module in self.modules():
+                    if isinstance(module, _BatchNorm):
+                        module.eval()
+        return self
+
+    def _fold_time(self, x: Tensor) -> Tensor:
+        if min(x.shape[-2:]) < MIN_SIZE:
+            raise ValueError(
+                f'{type(self).__name__} needs images of at least {MIN_SIZE}x{MIN_SIZE}, got {tuple(x.shape[-2:])}'
+            )
+        if x.dim() == 4:
+            return x if self.time_steps == 1 else fold(x.expand(self.time_steps, *x.shape))
+        if x.dim() != 5 or x.shape[0] != self.time_steps:
+            raise ValueError(
+                f'{type(self).__name__} takes images (N, C, H, W) or sequences (T, N, C, H, W) of '
+                f'time_steps={self.time_steps}, got {tuple(x.shape)}'
+            )
+        return fold(x)
+
+    def _run(self, module: nn.Module, x: Tensor) -> Tensor:
+        if not (self.with_cp and isinstance(module, ResidualBlock) and x.requires_grad):
+            return module(x)
+        return checkpoint(
+            module, x, use_reentrant=False, context_fn=lambda: (nullcontext(), _frozen_statistics(module))
+        )
+
+    def forward(self, x: Tensor) -> tuple:
+        x = self._fold_time(x)
+        outs = []
+        for index, modules in enumerate(self._stages()[: self.out_indices[-1] + 1]):
+            for module in modules:
+                x = self._run(module, x)
+            if index in self.out_indices:
+                outs.append(rate(x, self.time_steps) if self.output == 'rate' else x)
+        return tuple(outs)
+
+
+def drop_path_rates(drop_path_rate: float, depth: int):
+    """Stochastic depth of each block in turn: `drop_path_rate` at the last, growing linearly from 0."""
+    return iter(torch.linspace(0, drop_path_rate, depth).tolist())
