@@ -17,7 +17,8 @@ from torch.utils.data import BatchSampler, Sampler
 
 def seed_everything(*entropy: int) -> None:
     """Seed python, numpy and torch (all devices) with a mix of non-negative numbers."""
-    state = np.random.SeedSequence(entropy).generate_state(3)
+    # numpy ignores trailing zeros, so the length counts too.
+    state = np.random.SeedSequence([len(entropy), *entropy]).generate_state(3)
     random.seed(int(state[0]))
     np.random.seed(state[1])
     torch.manual_seed(int(state[2]))

@@ -1,0 +1,98 @@
+import pytest
+from mmengine.config import Config
+
+from mmsterf.engine.config import load_config
+from mmsterf.engine.data import check_data
+
+CONFIG = """
+default_scope = 'mmdet'
+data_root = 'data/coco/'
+dataset = dict(
+    type='CocoDataset',
+    data_root=data_root,
+    ann_file='annotations/train.json',
+    data_prefix=dict(img='train/'),
+    pipeline=[dict(type='Paste', folder='data/cocoon')],
+)
+train_dataloader = dict(
+    batch_size=2,
+    dataset=dict(type='RepeatDataset', times=2, dataset=dict(type='ConcatDataset', datasets=[dataset, dataset])),
+)
+val_dataloader = dict(dataset=dict(type='CocoDataset', data_root=data_root, ann_file='annotations/val.json'))
+val_evaluator = [dict(type='CocoMetric', ann_file=data_root + 'annotations/val.json'), dict(type='Other')]
+"""
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / 'config.py'
+    path.write_text(CONFIG)
+    return str(path)
+
+
+def test_data_root_moves_data_sets_and_evaluators_and_nothing_else(config):
+    cfg = load_config(config, {'data_root': '/elsewhere', 'val_dataloader.dataset.data_root': '/special'})
+    leaf = cfg.train_dataloader.dataset.dataset.datasets[1]
+    assert leaf.data_root == '/elsewhere/' and leaf.ann_file == 'annotations/train.json'
+    assert leaf.pipeline[0].folder == 'data/cocoon'
+    assert cfg.val_evaluator[0].ann_file == '/elsewhere/annotations/val.json'
+    assert cfg.val_dataloader.dataset.data_root == '/special'
+    assert cfg.data_root == '/elsewhere'
+
+
+def test_data_root_of_data_sets_without_a_common_variable(tmp_path, config):
+    common = tmp_path / 'common.py'
+    common.write_text(CONFIG.replace('data_root = ', 'place = ').replace('=data_root', '=place'))
+    assert load_config(str(common), {'data_root': '/new'}).val_evaluator[0].ann_file == '/new/annotations/val.json'
+    different = tmp_path / 'different.py'
+    different.write_text(common.read_text() + "\nval_dataloader['dataset']['data_root'] = 'data/other'\n")
+    with pytest.raises(ValueError, match=r"\['data/coco/', 'data/other'\].*one by one"):
+        load_config(str(different), {'data_root': '/new'})
+
+
+@pytest.mark.parametrize('scope', [None, 'mmpose'])
+def test_task_must_be_told(tmp_path, scope):
+    path = tmp_path / 'config.py'
+    path.write_text(f'default_scope = {scope!r}')
+    with pytest.raises(ValueError, match=f"default_scope is {scope!r}.*'mmdet'.*'mmseg'"):
+        load_config(str(path))
+
+
+def test_missing_data_is_named_with_where_it_was_looked_for(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError) as error:
+        check_data(load_config(config), ('train', 'val'))
+    text = str(error.value)
+    root = tmp_path / 'data/coco'
+    for line in (
+        f'\n  {root}/annotations/train.json (ann_file of train_dataloader)\n',
+        f'\n  {root}/train (data_prefix.img of train_dataloader)\n',
+        f'\n  {root}/annotations/val.json (ann_file of val_dataloader)\n',
+    ):
+        assert text.count(line) == 1
+    assert 'link it: ln -s /path/to/coco data/coco;' in text
+    assert '--cfg-options data_root=PATH or the environment variable MMSTERF_COCO_ROOT=PATH tells' in text
+
+
+def test_present_data_and_other_splits_pass(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'data/coco/annotations').mkdir(parents=True)
+    (tmp_path / 'data/coco/annotations/val.json').touch()
+    cfg = load_config(config)
+    check_data(cfg, ('val', 'test'))
+    cfg.val_dataloader.dataset.update(data_root='s3://bucket', data_prefix={'img': 'val'})
+    check_data(cfg, ('val',))
+
+
+@pytest.mark.parametrize(
+    ('kind', 'root', 'advice'),
+    [
+        ('ADE20KDataset', 'data/ade/ADEChallengeData2016', 'MMSTERF_ADE_ROOT'),
+        ('CocoDataset', 'data/digit_scenes/coco', 'make_digit_scenes.py'),
+        ('VOCDataset', 'data/voc', 'Put or link the data at data/voc'),
+    ],
+)
+def test_advice_fits_the_data(kind, root, advice):
+    dataset = {'type': kind, 'data_root': root, 'data_prefix': {'img_path': 'nothing'}}
+    with pytest.raises(FileNotFoundError, match=advice):
+        check_data(Config({'test_dataloader': {'dataset': dataset}}), ('test',))

@@ -1,0 +1,81 @@
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError
+
+import pytest
+
+from mmsterf.engine import check_versions, exit_on_error, versions
+
+GOOD = {
+    'torch': '2.13.0+cpu',
+    'mmengine': '0.10.7',
+    'mmcv': '2.1.0',
+    'mmdet': '3.3.0',
+    'mmsegmentation': '1.2.2',
+    'spikingjelly': '2.0.0',
+}
+FORKS = {
+    'torch': '2.13.0',
+    'onedl-mmengine': '0.10.12',
+    'onedl-mmcv': '2.3.6',
+    'onedl-mmdetection': '3.5.1',
+    'onedl-mmsegmentation': '1.4.2',
+    'spikingjelly': '2.0.0',
+}
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """Pretend that distributions are installed, and that mmcv's operators load or not."""
+
+    def pretend(distributions: dict, absent: tuple = (), operators: bool = True) -> None:
+        def version(name: str) -> str:
+            if name not in distributions:
+                raise PackageNotFoundError(name)
+            return distributions[name]
+
+        def import_module(name: str) -> None:
+            if not operators:
+                raise ImportError('undefined symbol')
+
+        monkeypatch.setattr(versions, 'version', version)
+        monkeypatch.setattr(versions, 'find_spec', lambda name: None if name in absent else name)
+        monkeypatch.setattr(versions, 'import_module', import_module)
+
+    return pretend
+
+
+@pytest.mark.parametrize('distributions', [GOOD, FORKS], ids=['openmmlab', 'onedl'])
+def test_both_families_pass(installed, distributions):
+    installed(distributions)
+    check_versions()
+
+
+def test_everything_wrong_is_in_one_sentence(installed):
+    installed({**GOOD, 'mmcv': '2.2.0', 'torch': '2.5.1'}, absent=('mmseg',))
+    with pytest.raises(ImportError) as error:
+        check_versions()
+    text = str(error.value)
+    assert 'mmcv >=2.0.0,<2.2.0 or onedl-mmcv >=2.3.0,<2.4.0 (found mmcv 2.2.0)' in text
+    assert 'torch >=2.6.0 (found torch 2.5.1)' in text
+    assert 'mmsegmentation >=1.2.0,<1.3.0 or onedl-mmsegmentation >=1.4.0,<1.5.0 (not installed)' in text
+    assert 'mmdet >=' not in text and '\n' not in text
+
+
+def test_operators_that_do_not_load(installed):
+    installed(GOOD, operators=False)
+    with pytest.raises(ImportError, match=r'operators of mmcv.*undefined symbol.*torch 2\.13\.0'):
+        check_versions()
+
+
+def test_expected_errors_end_without_traceback():
+    with pytest.raises(SystemExit, match='error: what is wrong'), exit_on_error():
+        raise ValueError('what is wrong')
+    with pytest.raises(KeyError), exit_on_error():
+        raise KeyError('a bug stays a bug')
+
+
+def test_importing_the_check_imports_none_of_what_it_checks():
+    code = f'import sys, mmsterf.engine; print(set({list(versions.REQUIRED)}) & set(sys.modules))'
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.stdout.strip() == 'set()', done.stderr
