@@ -6,17 +6,7 @@ published files hold but never use. Classifier heads are left out. 1-d convoluti
 
 from collections.abc import Iterator
 
-
-def _layer(published: str, ours: str, *shape: int, bias: bool = False) -> Iterator[tuple]:
-    yield f'{published}.weight', f'{ours}.weight', shape
-    if bias:
-        yield f'{published}.bias', f'{ours}.bias', shape[:1]
-
-
-def _norm(published: str, ours: str, channels: int) -> Iterator[tuple]:
-    for leaf in ('weight', 'bias', 'running_mean', 'running_var'):
-        yield f'{published}.{leaf}', f'{ours}.{leaf}', (channels,)
-    yield f'{published}.num_batches_tracked', f'{ours}.num_batches_tracked', ()
+from .names import _layer, _norm
 
 
 def _conv_norm(published: tuple, ours: str, *shape: int, bias: bool = False) -> Iterator[tuple]:

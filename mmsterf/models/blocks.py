@@ -134,8 +134,8 @@ def conv_block(
 ) -> ResidualBlock:
     """Block of stages 1a, 1b and 2 of Meta-SDT: ``x += SepConv7(x); x += Mixer(x)``."""
     common = {'norm_cfg': norm_cfg, 'neuron': neuron}
-    sepconv = SepConv(channels, 7, **common, spike_between=spike_between)
     mixer = build(mixer, channels=channels, mlp_ratio=mlp_ratio, **common)
+    sepconv = SepConv(channels, 7, **common, spike_between=spike_between)
     return ResidualBlock({'sepconv': sepconv, 'mixer': mixer}, **kwargs)
 
 
