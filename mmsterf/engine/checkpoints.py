@@ -100,6 +100,27 @@ def find_checkpoint(work_dir: str) -> Optional[str]:
     return str(max(written, key=lambda path: path.stat().st_mtime)) if written else None
 
 
+def read_checkpoint(path: str) -> dict:
+    """Read a local checkpoint safely; its tensors stay on disk until they are used.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        ValueError: If it is damaged or wants to run code.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'checkpoint {path} is not a file (looked for {Path(path).absolute()})')
+    try:
+        return torch.load(path, map_location='cpu', weights_only=True, mmap=zipfile.is_zipfile(path))
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(f'{path} cannot be loaded safely as a checkpoint: {error}') from error
+
+
+def check_checkpoint(path: Optional[str]) -> None:
+    """As `read_checkpoint`, for what may also be None or a URL, which are left to mmengine."""
+    if path and '://' not in path:
+        read_checkpoint(path)
+
+
 def prepare_resume(cfg: Config, resume: str) -> None:
     """Set a config to resume from a checkpoint, with the seed that the interrupted run had.
 
@@ -117,14 +138,10 @@ def prepare_resume(cfg: Config, resume: str) -> None:
     if path is None:
         notice(f'--resume: no checkpoint in {cfg.work_dir} yet, training starts at the beginning')
         return
-    check_checkpoint(path)
     cfg.resume, cfg.load_from = True, path
     if '://' in path:
         return
-    try:
-        checkpoint = torch.load(path, map_location='cpu', weights_only=True, mmap=zipfile.is_zipfile(path))
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f'{path} cannot be loaded safely as a checkpoint: {error}') from error
+    checkpoint = read_checkpoint(path)
     if lacking := [key for key in ('meta', 'message_hub', 'optimizer') if key not in checkpoint]:
         raise ValueError(
             f'{path} has no {", ".join(lacking)} to resume from; to start from its weights, use --cfg-options '
@@ -132,13 +149,3 @@ def prepare_resume(cfg: Config, resume: str) -> None:
         )
     if (seed := checkpoint['meta'].get('seed')) is not None:
         cfg.randomness = {**(cfg.get('randomness') or {}), 'seed': seed}
-
-
-def check_checkpoint(path: str) -> None:
-    """Check that a local checkpoint exists; URLs are left to mmengine.
-
-    Raises:
-        FileNotFoundError: If it does not.
-    """
-    if '://' not in path and not Path(path).is_file():
-        raise FileNotFoundError(f'checkpoint {path} is not a file (looked for {Path(path).absolute()})')

@@ -36,6 +36,7 @@ def train(argv: Optional[Sequence[str]] = None) -> Runner:
         check_data(cfg, ('train', 'val'))
         if resume := args.resume or (cfg.get('resume') and (cfg.get('load_from') or 'auto')):
             prepare_resume(cfg, resume)
+        check_checkpoint(cfg.get('load_from'))
         if args.amp:
             enable_amp(cfg)
         if args.auto_scale_lr:
@@ -73,7 +74,6 @@ def test(argv: Optional[Sequence[str]] = None) -> dict:
             write_predictions(cfg, args.out)
         if args.tta:
             augment_at_test_time(cfg)
-        make_resumable(cfg)
         adapt_to_device(cfg, args.launcher)
     return _runner(cfg).test()
 

@@ -56,17 +56,19 @@ def _how_to_get(leaf: dict) -> str:
     root = (leaf.get('data_root') or 'data').rstrip('/')
     kind = f'{leaf.get("type")} {root}'.lower()
     if 'digit' in kind:
-        source = '`python tools/dataset_converters/make_digit_scenes.py` makes the digit scenes, --help tells how'
-        variable = ''
+        source = (
+            f'python tools/dataset_converters/make_digit_scenes.py --out {Path(root).parent} makes the digit scenes'
+        )
+        variable = ', or the environment variable MMSTERF_DIGITS_ROOT=FOLDER_ABOVE,'
     elif 'coco' in kind:
         source = f'Get COCO 2017 from cocodataset.org and link it: ln -s /path/to/coco {root}'
-        variable = ' or the environment variable MMSTERF_COCO_ROOT=PATH'
+        variable = ', or the environment variable MMSTERF_COCO_ROOT=PATH,'
     elif 'ade' in kind:
         source = (
             'Get ADEChallengeData2016 from groups.csail.mit.edu/vision/datasets/ADE20K and link it: '
             f'ln -s /path/to/ADEChallengeData2016 {root}'
         )
-        variable = ' or the environment variable MMSTERF_ADE_ROOT=PATH'
+        variable = ', or the environment variable MMSTERF_ADE_ROOT=PATH,'
     else:
         source, variable = f'Put or link the data at {root}', ''
     return f'{source}; {_ELSEWHERE.format(variable=variable)}.'

@@ -71,7 +71,7 @@ def test_missing_data_is_named_with_where_it_was_looked_for(config, tmp_path, mo
     ):
         assert text.count(line) == 1
     assert 'link it: ln -s /path/to/coco data/coco;' in text
-    assert '--cfg-options data_root=PATH or the environment variable MMSTERF_COCO_ROOT=PATH tells' in text
+    assert '--cfg-options data_root=PATH, or the environment variable MMSTERF_COCO_ROOT=PATH, tells' in text
 
 
 def test_present_data_and_other_splits_pass(config, tmp_path, monkeypatch):
@@ -88,7 +88,7 @@ def test_present_data_and_other_splits_pass(config, tmp_path, monkeypatch):
     ('kind', 'root', 'advice'),
     [
         ('ADE20KDataset', 'data/ade/ADEChallengeData2016', 'MMSTERF_ADE_ROOT'),
-        ('CocoDataset', 'data/digit_scenes/coco', 'make_digit_scenes.py'),
+        ('CocoDataset', 'data/digit_scenes/coco', 'make_digit_scenes.py --out data/digit_scenes makes'),
         ('VOCDataset', 'data/voc', 'Put or link the data at data/voc'),
     ],
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import pytest
 import torch
-from tiny_tasks import IMAGES, run_script, run_tool, write_task
+from tiny_tasks import IMAGES, run_tool, write_task
 
 
 def _killing(config: Path, **when) -> Path:
@@ -141,6 +141,11 @@ def test_data_root_moves_everything_and_amp_runs_on_cpu(trained):
     [
         (['train', 'nothing.py'], 'error: config nothing.py is not a file'),
         (['test', '{config}', 'nothing.pth'], 'error: checkpoint nothing.pth is not a file'),
+        (
+            ['train', '{config}', '--cfg-options', 'load_from=nothing.pth'],
+            'error: checkpoint nothing.pth is not a file',
+        ),
+        (['test', '{config}', '{config}'], 'cannot be loaded safely as a checkpoint'),
         (['train', '{config}', '--resume', 'nothing.pth'], 'error: checkpoint nothing.pth is not a file'),
         (['train', '{config}', '--resume', '{config}'], 'cannot be loaded safely as a checkpoint'),
         (['train', '{config}', '--cfg-options', 'data_root=/nowhere'], '/nowhere/instances.json (ann_file of'),
@@ -157,9 +162,3 @@ def test_errors_are_one_line(trained, arguments, message):
     printed = run_tool(*filled, '--work-dir', folder / 'errors', folder=folder, expect=1)
     assert message in printed
     assert 'Traceback' not in printed
-
-
-def test_scripts_run_from_any_folder(tmp_path):
-    for name in ('train.py', 'test.py'):
-        done = run_script(name, '--help', cwd=tmp_path)
-        assert done.returncode == 0 and '--cfg-options' in done.stdout, done.stdout

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import runpy
 import socket
 import subprocess
 import sys
@@ -100,6 +101,8 @@ for_all = dict(
 train_dataloader = dict(batch_size=2, num_workers=1, dataset=dict(pipeline=train_pipeline, **for_all))
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(pipeline=test_pipeline, **for_all))
 test_dataloader = val_dataloader
+tta_pipeline = _base_.tta_pipeline
+tta_pipeline[1]['transforms'][0] = [dict(type='Resize', scale_factor=ratio, keep_ratio=True) for ratio in (1.0, 1.5)]
 model = dict(
     pretrained=None,
     data_preprocessor=dict(size=(32, 32)),
@@ -144,7 +147,9 @@ def write_task(folder: Path, task: str) -> Path:
 
 
 def run_tool(tool: str, *args, folder: Path, processes: int = 1, expect: int = 0) -> str:
-    """Run `train` or `test` with command line arguments in processes of their own; returns what the first printed.
+    """Run tools/train.py or tools/test.py from another folder, in processes of their own.
+
+    Returns what the first one printed.
 
     They are forked from one that has imported the libraries, which saves most of their time.
 
@@ -179,9 +184,9 @@ def _run_tool(tool: str, args: list, log: str, env: dict) -> None:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
     os.environ.update(env)
-    from mmsterf.engine import cli
-
-    getattr(cli, tool)(args)
+    os.chdir(Path(log).parent)
+    sys.argv = [str(ROOT / f'tools/{tool}.py'), *args]
+    runpy.run_path(sys.argv[0], run_name='__main__')
 
 
 def free_port() -> str:
