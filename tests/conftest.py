@@ -1,0 +1,56 @@
+"""Shared by all tests: golden data, and seeds."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+GOLDEN = ROOT / 'tests' / 'data' / 'golden'
+
+_spec = importlib.util.spec_from_file_location('golden_weights', GOLDEN / 'weights.py')
+_weights = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_weights)
+
+
+class Golden:
+    """Outputs of the public implementation, with the weights and the inputs that they belong to."""
+
+    def __init__(self, name: str) -> None:
+        self.meta = json.loads((GOLDEN / f'{name}.json').read_text())
+        self.arrays = np.load(GOLDEN / f'{name}.npz')
+
+    def weights(self) -> dict:
+        """Published names to float64 tensors."""
+        names = self.meta['state_dict'].items()
+        return {name: torch.as_tensor(_weights.tensor(name, tuple(shape))) for name, shape in names}
+
+    @staticmethod
+    def image(seed: int, shape) -> torch.Tensor:
+        """A float64 standard-normal input."""
+        return torch.as_tensor(_weights.image(seed, tuple(shape)))
+
+    def input(self) -> torch.Tensor:
+        """The input that the metadata name."""
+        return self.image(self.meta['input_seed'], self.meta['input_shape'])
+
+    def error(self, name: str, value: torch.Tensor) -> float:
+        """Largest absolute difference of `value` from the array `name`."""
+        expected = self.arrays[name]
+        value = value.detach().numpy()
+        assert value.size == expected.size, (name, value.shape, expected.shape)
+        return float(np.abs(value.reshape(expected.shape) - expected).max())
+
+
+@pytest.fixture
+def golden():
+    """Load golden data by name: ``golden('backbone_srb_r4')``."""
+    return Golden
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)

@@ -1,0 +1,138 @@
+"""MetaSDT against the public implementation, in float64, through the converter."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mmsterf.checkpoint import convert, to_published
+from mmsterf.models import SDSA, MetaSDT
+
+MIXERS = {'conv': 'ConvMixer', 'mlpixer': 'MLPixer', 'srb': 'SRB'}
+BLOCKS = ('ConvBlock1_1.0', 'ConvBlock1_2.0', 'ConvBlock2_2.0', 'block3.5', 'block4.1')
+NAMES = ('conv_r4', 'mlpixer_r4', 'srb_r4', 'mlpixer_r6')
+
+
+def load(data) -> MetaSDT:
+    meta = data.meta
+    state, description = convert(data.weights())
+    assert (description.mixer, description.mlp_ratio) == (MIXERS[meta['kind']], meta['mlp_ratio'])
+    arch = dict(embed_dims=description.embed_dims)
+    model = MetaSDT(arch, mixer=dict(type=description.mixer), mlp_ratio=description.mlp_ratio, out_indices=range(5))
+    model.double().load_state_dict(state, strict=True)
+    return model
+
+
+def erf(model: MetaSDT, x: torch.Tensor) -> dict:
+    """Spatial ERF of sample 0 after each stage: centre, all channels, mean of |gradient| over RGB."""
+    x = x.clone().requires_grad_()
+    maps = {}
+    for block, out in zip(BLOCKS, model(x)):
+        seed = torch.zeros_like(out)
+        seed[0, :, out.shape[2] // 2, out.shape[3] // 2] = 1
+        maps[block] = torch.autograd.grad(out, x, seed, retain_graph=True)[0][0].abs().mean(0)
+    return maps
+
+
+def gradient_norms(model: MetaSDT, x: torch.Tensor) -> tuple:
+    """Loss of the training mode, and gradient norms by published name."""
+    outs = []
+    blocks = [block for stage in ('1a', '1b', '2', '3', '4') for block in getattr(model, f'stage{stage}')]
+    hooks = [block.register_forward_hook(lambda _, __, out: outs.append(out)) for block in blocks]
+    model.train()(x)
+    loss = sum(out.square().mean() for out in outs)
+    model.zero_grad()
+    loss.backward()
+    for hook in hooks:
+        hook.remove()
+    grads = to_published({name: p.grad for name, p in model.named_parameters()})
+    return loss.item(), {name: grad.norm().item() for name, grad in grads.items()}
+
+
+def assert_gradients(data, norms: dict) -> None:
+    expected = dict(zip(data.meta['params'], data.arrays['train/grad_l2']))
+    assert norms.keys() == expected.keys()
+    for name, value in expected.items():
+        # Biases in front of a batch norm have no gradient: what is stored of them is rounding.
+        assert norms[name] == pytest.approx(value, rel=1e-6, abs=1e-12), name
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_features(golden, name):
+    data = golden(f'backbone_{name}')
+    model = load(data).eval()
+    for block, out in zip(BLOCKS, model(data.input())):
+        assert data.error(f'eval/{block}', out) < 1e-5
+
+
+@pytest.mark.parametrize('name', NAMES[:3])
+def test_gradients(golden, name):
+    data = golden(f'backbone_{name}')
+    model = load(data).eval()
+    for block, value in erf(model, data.input()).items():
+        if f'erf/{block}' in data.arrays:
+            assert data.error(f'erf/{block}', value) < 1e-5
+    loss, norms = gradient_norms(model, data.input())
+    assert loss == pytest.approx(float(data.arrays['train/loss']), rel=1e-9)
+    assert_gradients(data, norms)
+
+
+def _misread(self, x: torch.Tensor) -> torch.Tensor:
+    """SDSA as the public code runs on CPU: gradients of q and v reach their norms with transposed strides.
+
+    torch's batch-norm backward takes them, for a single image, as if they were contiguous, which is wrong: the values
+    of the stored case come from there, and are not those of the function.
+    """
+    norm, parts = self.norm, []
+    for name, pre in zip('qkv', self.qkv(x).split(self.widths, dim=1)):
+        span = slice(
+            *((0, self.widths[0]), (self.widths[0], 2 * self.widths[0]), (2 * self.widths[0], None))['qkv'.index(name)]
+        )
+        part = F.batch_norm(
+            pre.contiguous(),
+            norm.running_mean[span],
+            norm.running_var[span],
+            norm.weight[span],
+            norm.bias[span],
+            training=self.training,
+            momentum=0.0,
+            eps=norm.eps,
+        )
+        if name != 'k':
+            part.register_hook(lambda g: g.flatten(2).transpose(1, 2).contiguous().transpose(1, 2).view(g.shape))
+        parts.append(self.spike(part).unflatten(1, (self.num_heads, -1)).flatten(3))
+    q, k, v = parts
+    y = (v @ k.transpose(-2, -1)) @ q * self.scale
+    return self.proj(y.flatten(1, 2).unflatten(-1, x.shape[-2:]))
+
+
+def test_gradients_of_a_single_image(golden, monkeypatch):
+    """The stored gradients of mlpixer_r6 (one image) carry torch's error; with that error ours are the same."""
+    data = golden('backbone_mlpixer_r6')
+    model = load(data).eval()
+    right = erf(model, data.input())
+    loss, _ = gradient_norms(model, data.input())
+    assert loss == pytest.approx(float(data.arrays['train/loss']), rel=1e-9)
+    for block in BLOCKS[:3]:  # no attention in front
+        if f'erf/{block}' in data.arrays:
+            assert data.error(f'erf/{block}', right[block]) < 1e-5
+
+    twice = erf(load(data).eval(), data.input().repeat(2, 1, 1, 1))
+    for block in BLOCKS:  # a batch of two is not misread, so this is the gradient of the function
+        assert torch.allclose(right[block], twice[block], rtol=1e-9, atol=1e-12)
+
+    model = load(data).eval()
+    monkeypatch.setattr(SDSA, 'forward', _misread)
+    for block, value in erf(model, data.input()).items():
+        if f'erf/{block}' in data.arrays:
+            assert data.error(f'erf/{block}', value) < 1e-5
+    assert_gradients(data, gradient_norms(model, data.input())[1])
+
+
+def test_converter_goes_back(golden):
+    data = golden('backbone_srb_r4')
+    published = data.weights()
+    back = to_published(convert(published)[0])
+    assert back.keys() == published.keys()
+    assert all(torch.equal(back[name], published[name]) for name in published)
+    assert sum(np.abs(value.numpy()).sum() for value in back.values()) == pytest.approx(data.meta['check'], rel=1e-12)
