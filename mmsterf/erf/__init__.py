@@ -2,7 +2,27 @@
 
 from .calibrate import calibrated, firing_rates
 from .core import STERF, st_erf
+from .files import replace_file, write_csv, write_json, write_maps
 from .inputs import Noise, locate
 from .layers import AXES, Layer, probe, select
+from .metrics import measure
+from .state import untouched
 
-__all__ = ['AXES', 'STERF', 'Layer', 'Noise', 'calibrated', 'firing_rates', 'locate', 'probe', 'select', 'st_erf']
+__all__ = [
+    'AXES',
+    'STERF',
+    'Layer',
+    'Noise',
+    'calibrated',
+    'firing_rates',
+    'locate',
+    'measure',
+    'probe',
+    'replace_file',
+    'select',
+    'st_erf',
+    'untouched',
+    'write_csv',
+    'write_json',
+    'write_maps',
+]

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import get_gradient_edge
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from .inputs import INPUTS, Position, batched, chain, locate, pack, samples_of
 from .layers import AXES, Layer, probe, select, tensors
@@ -184,7 +185,8 @@ def _capture(model: nn.Module, x: Tensor, layers: list[Layer], time_steps: int, 
         if all(len(c) == n for c, n in zip(captured, needed)):
             raise _Enough
 
-    handles = [m.register_forward_hook(look, with_kwargs=True) for m in {layer.module for layer in layers}]
+    handles = [m.register_forward_hook(_contiguous_gradient) for m in model.modules() if isinstance(m, _BatchNorm)]
+    handles += [m.register_forward_hook(look, with_kwargs=True) for m in {layer.module for layer in layers}]
     try:
         reset_neurons(model)
         model(x) if forward is None else forward(model, x)
@@ -194,6 +196,12 @@ def _capture(model: nn.Module, x: Tensor, layers: list[Layer], time_steps: int, 
         for handle in handles:
             handle.remove()
     return captured
+
+
+def _contiguous_gradient(module, args, output) -> None:
+    # torch 2.13's CPU batch norm misreads the gradient of a single image that has the strides of a transposed view
+    if output.requires_grad and output.shape[0] == 1:
+        output.register_hook(Tensor.contiguous)
 
 
 def _maps(layer, calls, x, cell, step, time_steps, input_time, num, retain) -> np.ndarray:
