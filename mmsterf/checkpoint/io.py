@@ -4,8 +4,11 @@ import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+
+CONTAINERS = ('state_dict', 'model')
 
 
 class _Inert:
@@ -79,22 +82,26 @@ def read(path: str, map_location: str = 'cpu') -> dict:
     return checkpoint
 
 
+def weights_in(checkpoint: Any) -> Mapping:
+    """The mapping below `state_dict` (mmengine) or `model` (ImageNet scripts), or else the checkpoint itself."""
+    if not isinstance(checkpoint, Mapping):
+        return {}
+    return next((checkpoint[key] for key in CONTAINERS if isinstance(checkpoint.get(key), Mapping)), checkpoint)
+
+
 def state_dict_of(checkpoint: Mapping) -> Mapping:
-    """The state dict in a checkpoint: below `state_dict` (mmengine), `model` (ImageNet scripts), or the whole of it.
+    """The state dict in a checkpoint, see `weights_in`.
 
     Raises:
         ValueError: If it is empty, or holds no tensors.
     """
-    for key in ('state_dict', 'model'):
-        if isinstance(checkpoint.get(key), Mapping):
-            checkpoint = checkpoint[key]
-            break
-    if not any(isinstance(value, torch.Tensor) for value in checkpoint.values()):
+    weights = weights_in(checkpoint)
+    if not any(isinstance(value, torch.Tensor) for value in weights.values()):
         raise ValueError(
-            "no weights in this checkpoint: expected a state dict, or one below 'state_dict' or 'model'; its keys are "
-            f'{", ".join(map(str, checkpoint)) or "none"}'
+            f'no weights in this checkpoint: expected a state dict, or one below {" or ".join(CONTAINERS)}; its keys '
+            f'are {", ".join(map(str, weights)) or "none"}'
         )
-    return checkpoint
+    return weights
 
 
 def data_set_meta(checkpoint: Mapping) -> dict:

@@ -17,7 +17,7 @@ from mmengine.runner.checkpoint import load_from_local as _load_from_local
 from torch import nn
 
 from .convert import check_tensors, convert, drop_heads, is_published
-from .io import data_set_meta, read, state_dict_of
+from .io import data_set_meta, read, state_dict_of, weights_in
 
 
 @CheckpointLoader.register_scheme(prefixes='', force=True)
@@ -32,9 +32,9 @@ def load_from_local(filename: str, map_location: Optional[str] = None) -> dict:
     except pickle.UnpicklingError:
         # An ImageNet checkpoint with its options, say: readable if nothing but the weights is wanted.
         checkpoint = read(expanduser(filename), map_location)
-        if not is_published(state_dict_of(checkpoint)):
+        if not is_published(weights_in(checkpoint)):
             raise
-    weights = checkpoint.get('state_dict', checkpoint.get('model', checkpoint))
+    weights = weights_in(checkpoint)
     if not is_published(weights):
         return checkpoint
     state, description = convert(weights)
