@@ -3,7 +3,6 @@
 from contextlib import contextmanager, nullcontext
 from typing import Optional
 
-import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -17,18 +16,26 @@ MIN_SIZE = 16
 OUTPUTS = ('rate', 'folded')
 
 
-@contextmanager
-def _frozen_statistics(module: nn.Module):
-    """Keep batch statistics as they are: a recomputed forward pass must not count twice."""
+def _statistics_as_now(module: nn.Module):
+    """Context in which batch norms have the statistics of this moment, and outside of which nothing changes.
+
+    A recomputed forward pass must see what the first one saw, and must not count twice.
+    """
     norms = [m for m in module.modules() if isinstance(m, _BatchNorm)]
-    saved = [dict(m._buffers) for m in norms]
-    for norm in norms:
-        norm._buffers.update({k: None if b is None else b.clone() for k, b in norm._buffers.items()})
-    try:
-        yield
-    finally:
-        for norm, buffers in zip(norms, saved):
-            norm._buffers.update(buffers)
+    now = [{k: b if b is None else b.clone() for k, b in m._buffers.items()} for m in norms]
+
+    @contextmanager
+    def recompute():
+        saved = [dict(m._buffers) for m in norms]
+        try:
+            for norm, buffers in zip(norms, now):
+                norm._buffers.update(buffers)
+            yield
+        finally:
+            for norm, buffers in zip(norms, saved):
+                norm._buffers.update(buffers)
+
+    return recompute()
 
 
 class SpikingBackbone(BaseModule):
@@ -137,9 +144,8 @@ class SpikingBackbone(BaseModule):
     def _run(self, module: nn.Module, x: Tensor) -> Tensor:
         if not (self.with_cp and isinstance(module, ResidualBlock) and x.requires_grad):
             return module(x)
-        return checkpoint(
-            module, x, use_reentrant=False, context_fn=lambda: (nullcontext(), _frozen_statistics(module))
-        )
+        contexts = nullcontext(), _statistics_as_now(module)
+        return checkpoint(module, x, use_reentrant=False, context_fn=lambda: contexts)
 
     def forward(self, x: Tensor) -> tuple:
         x = self._fold_time(x)
@@ -154,4 +160,4 @@ class SpikingBackbone(BaseModule):
 
 def drop_path_rates(drop_path_rate: float, depth: int):
     """Stochastic depth of each block in turn: `drop_path_rate` at the last, growing linearly from 0."""
-    return iter(torch.linspace(0, drop_path_rate, depth).tolist())
+    return iter([drop_path_rate * i / max(depth - 1, 1) for i in range(depth)])

@@ -18,13 +18,18 @@ class SpikeDrivenTransformer(PlainBackbone):
     x += MLP(x), with SDSA the channel mask of `MaskSDSA`.
     Source: Yao et al., "Spike-driven Transformer", NeurIPS 2023; its L-C are ``depth=L, embed_dims=C``.
 
-    Takes the arguments of `PlainBackbone`.
+    Args:
+        residual_gain (float): Gain of the last norm of every residual branch at the start; see `MetaSDT`.
+        **kwargs: As `PlainBackbone`.
 
     Example:
         >>> model = SpikeDrivenTransformer(embed_dims=64, depth=2).eval()
         >>> [tuple(x.shape) for x in model(torch.rand(1, 3, 64, 96))]
         [(1, 64, 4, 6)]
     """
+
+    def __init__(self, *args, residual_gain: float = 0.1, **kwargs) -> None:
+        super().__init__(*args, residual_gain=residual_gain, **kwargs)
 
     def _stem_layers(self, widths: tuple, **common) -> OrderedDict:
         layers = OrderedDict(

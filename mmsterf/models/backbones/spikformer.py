@@ -29,7 +29,8 @@ class PlainBackbone(SpikingBackbone):
         norm_cfg (dict, optional): Norm layers; batch norm by default.
         norm_eval (bool): Keep batch statistics fixed in training.
         drop_path_rate (float): Stochastic depth of the last block; earlier ones grow linearly from 0.
-        residual_gain (float): Gain of the last norm of every residual branch at the start.
+        residual_gain (float): Gain of the last norm of every residual branch at the start. A branch that ends in a
+            neuron falls silent below 1.
         with_cp (bool): Recompute blocks in the backward pass to save memory.
         time_steps (int): Time steps T.
         output (str): 'rate' averages the returned maps over time, for necks without time; 'folded' keeps (T*N, C, H,

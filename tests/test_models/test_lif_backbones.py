@@ -1,0 +1,219 @@
+"""Backbones with LIF neurons over T steps: parity with the public implementation, and what holds for each of them."""
+
+import copy
+
+import pytest
+import torch
+from mmengine.registry import MODELS
+
+from mmsterf.checkpoint import names_lif
+from mmsterf.models import MetaSDT, MetaSDTv2, QKFormer, SpikeDrivenTransformer, Spikformer
+from mmsterf.snn import NEURONS, rate, unfold
+
+DIMS = (16, 32, 64, 96)
+SMALL = {
+    'sdtv2': (MetaSDTv2, dict(arch=dict(embed_dims=DIMS), out_indices=range(5))),
+    'sdtv1': (SpikeDrivenTransformer, dict(embed_dims=64, depth=2, out_indices=range(3))),
+    'spikformer': (Spikformer, dict(embed_dims=64, depth=2, out_indices=range(3))),
+    'qkformer': (QKFormer, dict(embed_dims=64, depths=(1, 2, 2))),
+}
+TENSORS = {
+    'sdtv2': lambda: names_lif.meta_sdt_v2(3, DIMS, 4),
+    'sdtv1': lambda: names_lif.spike_driven_transformer(3, 64, 2, 4),
+    'spikformer': lambda: names_lif.spikformer(3, 64, 2, 4),
+    'qkformer': lambda: names_lif.qkformer(3, 64, (1, 2, 2), 4),
+}
+
+
+def build(name: str, **kwargs) -> torch.nn.Module:
+    kind, arguments = SMALL[name]
+    return kind(**arguments, **kwargs)
+
+
+def firing(name: str, **kwargs) -> torch.nn.Module:
+    """A model whose neurons fire all the way: the running statistics of a fresh one are not those of its maps."""
+    model = build(name, **kwargs)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight)
+        elif isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(module.bias, 0.5)
+    return model.eval()
+
+
+@pytest.fixture(params=SMALL)
+def name(request):
+    return request.param
+
+
+def test_parity(golden, name):
+    data = golden(f'{name}_T4')
+    published, state = data.weights(), {}
+    shapes = {key: tuple(value.shape) for key, value in published.items() if not key.startswith('head.')}
+    tensors = list(TENSORS[name]())
+    assert {key: shape for key, _, shape in tensors} == shapes
+    for key, ours, _ in tensors:
+        if ours:
+            state.setdefault(ours, []).append(published[key])
+    model = build(name, output='folded').double().eval()
+    own = model.state_dict()
+    joined = {k: torch.cat(parts) if parts[0].dim() else parts[0] for k, parts in state.items()}
+    model.load_state_dict({k: v.unsqueeze(-1) if v.dim() == own[k].dim() - 1 else v for k, v in joined.items()})
+
+    x = data.input().requires_grad_()
+    blocks = [key.removeprefix('eval/') for key in data.arrays if key.startswith('eval/')]
+    outs = model(x)
+    assert len(outs) == len(blocks)
+    for block, out in zip(blocks, outs):
+        assert data.error(f'eval/{block}', out) < 1e-5
+        seed = torch.zeros_like(out)
+        unfold(seed, 4)[-1, 0, :, out.shape[2] // 2, out.shape[3] // 2] = 1
+        (gradient,) = torch.autograd.grad(out, x, seed, retain_graph=True)
+        st_erf = gradient[:, 0].abs().mean(1)
+        assert (st_erf.sum((1, 2)) > 0).all()
+        assert data.error(f'st_erf/{block}', st_erf) < 1e-5
+
+
+@pytest.mark.parametrize(
+    'model, millions',
+    [
+        (lambda: MetaSDTv2('15M'), 15.1),
+        (lambda: MetaSDTv2('31M'), 31.3),
+        (lambda: MetaSDTv2('55M'), 55.3),
+        (lambda: Spikformer(384), 16.8),
+        (lambda: Spikformer(512), 29.7),
+        (lambda: SpikeDrivenTransformer(512), 29.7),
+        (lambda: QKFormer(384), 16.5),
+    ],
+)
+def test_published_sizes(model, millions):
+    """With the classifier of 1000 classes, as published."""
+    with torch.device('meta'):
+        model = model()
+    classifier = 1001 * model.out_channels[-1]
+    assert sum(p.numel() for p in model.parameters()) + classifier == pytest.approx(millions * 1e6, abs=0.06e6)
+
+
+def test_maps_are_what_the_attributes_say(name):
+    model = firing(name)
+    x = torch.randn(2, 3, 50, 70)
+    outs = model(x)
+    for out, stride, channels in zip(outs, model.out_strides, model.out_channels):
+        assert out.shape == (2, channels, -(-50 // stride), -(-70 // stride))
+    model.output = 'folded'
+    folded = model(x)
+    assert all(f.shape[0] == 8 and torch.equal(rate(f, 4), out) for f, out in zip(folded, outs))
+
+
+def test_an_image_is_a_constant_sequence(name):
+    model = firing(name)
+    x = torch.randn(2, 3, 32, 48)
+    outs = model(x)
+    assert all(torch.equal(a, b) for a, b in zip(outs, model(x.expand(4, *x.shape))))
+    assert all(out.unique().numel() > 2 for out in outs)
+    sequence = torch.randn(4, 2, 3, 32, 48)
+    assert not torch.equal(model(sequence)[-1], model(sequence.flip(0))[-1])
+
+
+def test_nothing_leaks_between_images_batches_and_sizes(name):
+    model = firing(name)
+    inputs = [torch.randn(n, 3, h, w) for n, h, w in ((2, 32, 48), (1, 48, 32), (3, 32, 48), (2, 32, 48))]
+    expected = [copy.deepcopy(model)(x)[-1] for x in inputs]
+    assert all(torch.equal(model(x)[-1], y) for x, y in zip(inputs, expected))
+    model.double()  # where no neuron sits on an edge
+    x = torch.randn(3, 3, 32, 32, dtype=torch.float64)
+    together = model(x)[-1]
+    assert torch.allclose(model(x.flip(0))[-1], together.flip(0))
+    assert torch.allclose(model(x[1:2])[-1], together[1:2])
+
+
+def test_state_dict_is_weights_and_statistics(name):
+    model = build(name)
+    keys = {key.rpartition('.')[2] for key in model.state_dict()}
+    assert keys == {'weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked'}
+    before = list(model.state_dict())
+    model(torch.rand(1, 3, 32, 32))
+    assert list(model.state_dict()) == before
+
+
+@pytest.mark.parametrize('neuron', ['LIF', 'PLIF', 'ILIF'])
+def test_every_parameter_gets_a_gradient(name, neuron):
+    model = firing(name, neuron=dict(type=neuron), residual_gain=1.0).double().train()
+    outs = model(torch.randn(2, 3, 64, 96, dtype=torch.float64))
+    assert all(out.isfinite().all() for out in outs)
+    sum((out * torch.randn_like(out)).sum() for out in outs).backward()
+    for key, p in model.named_parameters():
+        assert p.grad is not None and p.grad.isfinite().all() and p.grad.any(), key
+
+
+def test_one_step(name):
+    model = firing(name, time_steps=1)
+    x = torch.randn(1, 3, 32, 32)
+    out = model(x)[-1]
+    assert torch.equal(out, model(x[None])[-1]) and out.shape == (1, model.out_channels[-1], 2, 2)
+
+
+@pytest.mark.parametrize('neuron', sorted(NEURONS))
+def test_any_neuron(name, neuron):
+    model = firing(name, neuron=dict(type=neuron), time_steps=2)
+    assert {m.time_steps for m in model.modules() if isinstance(m, tuple(NEURONS.values()))} == {2}
+    assert model(torch.randn(1, 3, 32, 32))[-1].isfinite().all()
+
+
+def test_recomputed_blocks_are_the_same(name):
+    model = firing(name, drop_path_rate=0.2).train()
+    other = copy.deepcopy(model)
+    other.with_cp = True
+    x = torch.randn(2, 3, 64, 64)
+    for m in (model, other):
+        torch.manual_seed(0)
+        m(x)[-1].sum().backward()
+    for (key, p), q in zip(model.named_parameters(), other.parameters()):
+        assert torch.equal(p.grad, q.grad), key
+    assert all(torch.equal(a, b) for a, b in zip(model.buffers(), other.buffers()))
+
+
+def test_frozen_parts_stay_in_evaluation_mode(name):
+    model = build(name, frozen_stages=2, norm_eval=True).train()
+    assert not any(m.training for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    frozen = {id(p) for stage in model._stages()[:2] for module in stage for p in module.parameters()}
+    assert frozen and all(p.requires_grad != (id(p) in frozen) for p in model.parameters())
+
+
+def test_configs_reach_it(name):
+    kind, arguments = SMALL[name]
+    assert type(MODELS.build(dict(type=f'mmsterf.{kind.__name__}', **arguments))) is kind
+
+
+def test_errors_name_the_input(name):
+    model = build(name)
+    with pytest.raises(ValueError, match=r'time_steps=4, got \(3, 1, 3, 32, 32\)'):
+        model(torch.rand(3, 1, 3, 32, 32))
+    with pytest.raises(ValueError, match='at least 16x16'):
+        model(torch.rand(1, 3, 8, 32))
+    with pytest.raises(ValueError, match="output must be one of rate, folded, got 'mean'"):
+        build(name, output='mean')
+    with pytest.raises(ValueError, match='must agree, got 2 and 4'):
+        build(name, neuron=dict(type='LIF', time_steps=2))
+    with pytest.raises(ValueError, match='frozen_stages must be'):
+        build(name, frozen_stages=9)
+    kind, arguments = SMALL[name]
+    with pytest.raises(ValueError, match='out_indices must be'):
+        kind(**{**arguments, 'out_indices': (7,)})
+
+
+def test_sizes_are_named():
+    with pytest.raises(ValueError, match=r"one of 15M, 31M, 55M or dict.*'tiny'"):
+        MetaSDTv2('tiny')
+    with pytest.raises(ValueError, match='multiple of num_heads=6, got 64'):
+        Spikformer(64, 1, num_heads=6)
+    with pytest.raises(ValueError, match='multiple of 8, got 60'):
+        SpikeDrivenTransformer(60)
+    with pytest.raises(ValueError, match=r'3 depths, got 64 and \(1, 2\)'):
+        QKFormer(64, depths=(1, 2))
+
+
+def test_meta_sdt_v3_over_time():
+    model = MetaSDT(dict(embed_dims=DIMS), time_steps=2).eval()
+    x = torch.randn(1, 3, 32, 32)
+    assert torch.equal(model(x)[-1], model(x.expand(2, *x.shape))[-1])
