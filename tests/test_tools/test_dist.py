@@ -9,7 +9,6 @@ import torch
 from tiny_tasks import ROOT, free_port, run_script, run_tool, write_task
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason='two processes would want two GPUs')
 def test_two_processes_train_resume_and_evaluate(tmp_path):
     config = write_task(tmp_path, 'segmentation')
     seed = ('--cfg-options', 'randomness.seed=3')

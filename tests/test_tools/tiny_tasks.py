@@ -8,12 +8,14 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import cv2
 import numpy as np
 
 ROOT = Path(__file__).parents[2]
 IMAGES = 8
+ON_CPU = {'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
 
 DETECTION = """
 _base_ = [
@@ -157,8 +159,6 @@ def run_tool(tool: str, *args, folder: Path, processes: int = 1, expect: int = 0
         processes (int): More than one are told of each other as torchrun does.
         expect (int): Exit code asserted of each; -9 if killed.
     """
-    # Read by the fork server when it starts, with the first call.
-    os.environ['OMP_NUM_THREADS'] = '1'
     context = multiprocessing.get_context('forkserver')
     libraries = ['mmsterf.engine.cli', 'mmdet.models', 'mmdet.engine', 'mmseg.models', 'mmseg.engine']
     context.set_forkserver_preload(libraries)
@@ -172,7 +172,8 @@ def run_tool(tool: str, *args, folder: Path, processes: int = 1, expect: int = 0
     for rank, log in enumerate(logs):
         ranks = {'RANK': str(rank), 'LOCAL_RANK': str(rank)} if processes > 1 else {}
         started.append(context.Process(target=_run_tool, args=(tool, args, str(log), {**env, **ranks})))
-        started[-1].start()
+        with mock.patch.dict(os.environ, ON_CPU):  # read by the fork server, which starts with the first process
+            started[-1].start()
     for process, log in zip(started, logs):
         process.join()
         assert process.exitcode == expect, f'exit code {process.exitcode}: {log.read_text()[-5000:]}'
@@ -197,8 +198,8 @@ def free_port() -> str:
 
 
 def run_script(name: str, *args, cwd: Path, **env) -> subprocess.CompletedProcess:
-    """Run a script of tools/ as a user does, with one thread per process."""
+    """Run a script of tools/ as a user does."""
     script = ROOT / 'tools' / name
     command = [sys.executable if name.endswith('.py') else 'bash', str(script), *map(str, args)]
-    env = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable, **env}
+    env = {**os.environ, **ON_CPU, 'PYTHON': sys.executable, **env}
     return subprocess.run(command, cwd=cwd, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
