@@ -9,11 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(1, str(ROOT))
+# A clone works without being installed.
+sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
 
 from mmsterf.engine import check_versions, exit_on_error
 
+ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / 'configs' / 'mask_rcnn_sdt_mlpixer_digits.py'
 
 
