@@ -15,7 +15,7 @@ from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
 # One task alone is fine: segmentation runs without mmdet, detection without mmseg.
-_TASKS = [f'mmsterf.models.{task}' for task, package in (('det', 'mmdet'), ('seg', 'mmseg')) if find_spec(package)]
+_TASKS = [f'mmsterf.models.{task}' for task in ('det', 'seg') if find_spec(f'mm{task}')]
 
 MODELS = Registry('model', scope='mmsterf', parent=MMENGINE_MODELS, locations=['mmsterf.models', *_TASKS])
 HOOKS = Registry('hook', scope='mmsterf', parent=MMENGINE_HOOKS, locations=['mmsterf.hooks'])
@@ -23,7 +23,7 @@ TRANSFORMS = Registry(
     'transform', scope='mmsterf', parent=MMENGINE_TRANSFORMS, locations=['mmsterf.datasets.label_maps']
 )
 
-# Makes `mmsterf::config.py` work wherever mmengine takes `pkg::folder/config.py`: it knows packages by a table, asks for
+# Makes `mmsterf::config.py` work where mmengine takes `pkg::folder/config.py`: it knows packages by a table, asks for
 # a folder, which the configs here do without, and looks into site-packages, where an editable install is not.
 _utils.MODULE2PACKAGE.setdefault('mmsterf', 'mmsterf')
 
