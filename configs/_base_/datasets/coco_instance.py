@@ -1,7 +1,7 @@
 # COCO instances in data/coco, or where the environment variable MMSTERF_COCO_ROOT says; multi-scale training as DETR.
 _base_ = 'mmdet::_base_/datasets/coco_instance.py'
 
-data_root = '{{$MMSTERF_COCO_ROOT:data/coco/}}'
+data_root = '{{$MMSTERF_COCO_ROOT:data/coco}}/'
 train_pipeline = [
     dict(type='LoadImageFromFile', backend_args=None),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),

@@ -1,7 +1,7 @@
 # Digit scenes in COCO's layout (tools/dataset_converters/make_digit_scenes.py). No flips: a mirrored digit is none.
 _base_ = 'mmdet::_base_/datasets/coco_instance.py'
 
-data_root = '{{$MMSTERF_DIGITS_ROOT:data/digit_scenes/coco/}}'
+data_root = '{{$MMSTERF_DIGITS_ROOT:data/digit_scenes}}/coco/'
 metainfo = dict(classes=tuple('0123456789'))
 train_pipeline = [
     dict(type='LoadImageFromFile', backend_args=None),
