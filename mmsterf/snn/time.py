@@ -18,7 +18,7 @@ def unfold(x: Tensor, time_steps: int) -> Tensor:
         raise ValueError(
             f'a folded map has T*N entries, time-major: got {x.shape[0]}, not a multiple of time_steps={time_steps}'
         )
-    return x.unflatten(0, (time_steps, -1))
+    return x.unflatten(0, (time_steps, x.shape[0] // time_steps))
 
 
 def rate(x: Tensor, time_steps: int) -> Tensor:

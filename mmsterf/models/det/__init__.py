@@ -3,8 +3,10 @@
 from .bbox_head import SpikingConvFCBBoxHead, SpikingShared2FCBBoxHead
 from .detectors import FasterRCNN, MaskRCNN, RetinaNet
 from .mask_head import SpikingFCNMaskHead
+from .roi_extractor import SpikingRoIExtractor
 from .rpn_head import SpikingRPNHead
 from .strides import check_strides, map_strides
+from .time_steps import check_time_steps
 
 __all__ = [
     'FasterRCNN',
@@ -13,7 +15,9 @@ __all__ = [
     'SpikingConvFCBBoxHead',
     'SpikingFCNMaskHead',
     'SpikingRPNHead',
+    'SpikingRoIExtractor',
     'SpikingShared2FCBBoxHead',
     'check_strides',
+    'check_time_steps',
     'map_strides',
 ]

@@ -3,10 +3,10 @@
 from typing import Optional
 
 from mmdet.models.roi_heads.bbox_heads import ConvFCBBoxHead
-from torch import nn
+from torch import Tensor, nn
 
 from mmsterf.registry import MODELS
-from mmsterf.snn import SpikeLinear
+from mmsterf.snn import SpikeLinear, build_neuron, rate
 
 
 @MODELS.register_module()
@@ -19,19 +19,25 @@ class SpikingConvFCBBoxHead(ConvFCBBoxHead):
 
     Args:
         *args: As mmdet's ConvFCBBoxHead.
-        neuron (dict, optional): Neurons; I-LIF with integer counts by default.
+        neuron (dict, optional): Neurons; I-LIF with integer counts by default. Outputs are averaged over its
+            `time_steps`.
         **kwargs: As mmdet's ConvFCBBoxHead.
     """
 
     def __init__(self, *args, neuron: Optional[dict] = None, **kwargs) -> None:
         self.neuron = neuron
         super().__init__(*args, **kwargs)
+        self.time_steps = build_neuron(neuron).time_steps
         self.relu = nn.Identity()
 
     def _add_conv_fc_branch(self, *args, **kwargs) -> tuple:
         convs, fcs, width = super()._add_conv_fc_branch(*args, **kwargs)
         spiking = (SpikeLinear(fc.in_features, fc.out_features, neuron=self.neuron) for fc in fcs)
         return convs, nn.ModuleList(spiking), width
+
+    def forward(self, x: Tensor) -> tuple:
+        """Class scores (R, classes + 1) and box deltas (R, 4 classes) of RoI features (T*R, C, h, w)."""
+        return tuple(out if out is None else rate(out, self.time_steps) for out in super().forward(x))
 
 
 @MODELS.register_module()

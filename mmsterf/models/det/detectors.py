@@ -1,4 +1,4 @@
-"""mmdet's detectors, refusing strides that disagree with their backbone's."""
+"""mmdet's detectors, refusing strides and time steps that disagree with their backbone's."""
 
 from mmdet.models.detectors import FasterRCNN as _FasterRCNN
 from mmdet.models.detectors import MaskRCNN as _MaskRCNN
@@ -7,6 +7,7 @@ from mmdet.models.detectors import RetinaNet as _RetinaNet
 from mmsterf.registry import MODELS
 
 from .strides import check_strides
+from .time_steps import check_time_steps
 
 
 class _StrideChecked:
@@ -16,6 +17,7 @@ class _StrideChecked:
         super().__init__(*args, **kwargs)
         self.check_strides = check_strides
         _check(self)
+        check_time_steps(self)
 
 
 _check = check_strides
@@ -23,14 +25,14 @@ _check = check_strides
 
 @MODELS.register_module()
 class MaskRCNN(_StrideChecked, _MaskRCNN):
-    """mmdet's Mask R-CNN; raises ValueError at build if anchors' or RoI strides are not those of the maps."""
+    """mmdet's Mask R-CNN; ValueError if anchors' or RoI strides, or time steps, are not those of the maps."""
 
 
 @MODELS.register_module()
 class FasterRCNN(_StrideChecked, _FasterRCNN):
-    """mmdet's Faster R-CNN; raises ValueError at build if anchors' or RoI strides are not those of the maps."""
+    """mmdet's Faster R-CNN; ValueError if anchors' or RoI strides, or time steps, are not those of the maps."""
 
 
 @MODELS.register_module()
 class RetinaNet(_StrideChecked, _RetinaNet):
-    """mmdet's RetinaNet; raises ValueError at build if anchors' strides are not those of the maps."""
+    """mmdet's RetinaNet; ValueError if anchors' strides, or time steps, are not those of the maps."""

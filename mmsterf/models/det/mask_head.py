@@ -3,10 +3,10 @@
 from typing import Optional
 
 from mmdet.models.roi_heads.mask_heads import FCNMaskHead
-from torch import nn
+from torch import Tensor, nn
 
 from mmsterf.registry import MODELS
-from mmsterf.snn import SpikeConvTranspose2d
+from mmsterf.snn import SpikeConvTranspose2d, rate
 
 
 @MODELS.register_module()
@@ -17,7 +17,8 @@ class SpikingFCNMaskHead(FCNMaskHead):
 
     Args:
         *args: As mmdet's FCNMaskHead.
-        neuron (dict, optional): Neurons; I-LIF with integer counts by default.
+        neuron (dict, optional): Neurons; I-LIF with integer counts by default. Outputs are averaged over its
+            `time_steps`.
         **kwargs: As mmdet's FCNMaskHead, but `conv_cfg` and `predictor_cfg`, which are spiking convolutions here.
     """
 
@@ -31,3 +32,7 @@ class SpikingFCNMaskHead(FCNMaskHead):
             )
         # A neuron follows each layer and clips at zero by itself.
         self.relu = nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mask logits (R, classes, h, w) of RoI features (T*R, C, h', w')."""
+        return rate(super().forward(x), self.conv_logits.neuron.time_steps)

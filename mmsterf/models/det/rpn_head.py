@@ -6,7 +6,7 @@ from mmdet.models.dense_heads import RPNHead
 from torch import Tensor
 
 from mmsterf.registry import MODELS
-from mmsterf.snn import SpikeConv2d
+from mmsterf.snn import SpikeConv2d, rate
 
 
 @MODELS.register_module()
@@ -17,7 +17,8 @@ class SpikingRPNHead(RPNHead):
 
     Args:
         *args: As mmdet's RPNHead.
-        neuron (dict, optional): Neurons; I-LIF with integer counts by default.
+        neuron (dict, optional): Neurons; I-LIF with integer counts by default. Outputs are averaged over its
+            `time_steps`.
         **kwargs: As mmdet's RPNHead.
     """
 
@@ -35,6 +36,7 @@ class SpikingRPNHead(RPNHead):
         self.rpn_reg = SpikeConv2d(width, outputs * self.bbox_coder.encode_size, 1, **kwargs)
 
     def forward_single(self, x: Tensor) -> tuple:
-        """Scores (T*N, A, H, W) and box deltas (T*N, 4A, H, W) of one level (T*N, C, H, W)."""
+        """Scores (N, A, H, W) and box deltas (N, 4A, H, W) of one level (T*N, C, H, W)."""
         x = self.rpn_conv(x)
-        return self.rpn_cls(x), self.rpn_reg(x)
+        time_steps = self.rpn_cls.neuron.time_steps
+        return rate(self.rpn_cls(x), time_steps), rate(self.rpn_reg(x), time_steps)

@@ -1,0 +1,25 @@
+"""Time steps as configured against time steps as they are."""
+
+from torch import nn
+
+
+def check_time_steps(model: nn.Module) -> None:
+    """Refuse a detector whose neck or heads take its maps for maps of other time steps.
+
+    Neurons would mix images, or RoIs be taken from the first step alone. Backbones without `output` pass.
+
+    Raises:
+        ValueError: If `time_steps` of a neuron or RoI extractor is not that of the backbone's maps.
+    """
+    backbone = model.backbone
+    if not hasattr(backbone, 'output'):
+        return
+    expected = backbone.time_steps if backbone.output == 'folded' else 1
+    for name, module in model.named_modules():
+        # An extractor that does not know of time has one step.
+        found = getattr(module, 'time_steps', 1 if hasattr(module, 'roi_layers') else expected)
+        if found != expected and not f'{name}.'.startswith('backbone.'):
+            raise ValueError(
+                f'{name} ({type(module).__name__}) has time_steps={found}, but the maps have {expected} '
+                f'(backbone.time_steps {backbone.time_steps}, backbone.output {backbone.output!r})'
+            )
