@@ -6,7 +6,7 @@ from .files import replace_file, write_csv, write_json, write_maps
 from .inputs import Noise, locate
 from .layers import AXES, Layer, probe, select
 from .metrics import measure
-from .state import untouched
+from .state import same_randomness, untouched
 
 __all__ = [
     'AXES',
@@ -19,6 +19,7 @@ __all__ = [
     'measure',
     'probe',
     'replace_file',
+    'same_randomness',
     'select',
     'st_erf',
     'untouched',

@@ -235,6 +235,9 @@ def select(
                 )
             item = names[item]
         found = [n for n in layers if n == item] or [n for n in layers if _matches(n, item)]
+        single, _, index = item.rpartition(':')
+        if not found and single in layers and index in ('0', '*'):
+            found = [single]  # the only output of a module goes without an index
         if not found:
             why = reasons.get(item) or next((r for n, r in reasons.items() if _matches(n, item)), None)
             why = why or ('matches no layer' if any(c in item for c in '*?[') else 'is no layer of this model')

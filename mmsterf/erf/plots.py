@@ -28,9 +28,8 @@ _CYCLE = ('#0b5fa5', '#d1495b', '#2e8b57', '#b8860b', '#6a4c93', '#00868b', '#8c
 
 
 def _cmap():
-    cmap = colormaps['inferno'].copy()
-    cmap.set_bad('#4a4f5c')  # exactly zero: a grey that the scale does not have
-    return cmap
+    # exactly zero is a grey that the scale does not have
+    return colormaps['inferno'].with_extremes(bad='#4a4f5c')
 
 
 def scale_bar(width: int) -> int:

@@ -67,21 +67,32 @@ class _ModuleSnapshot:
 
 
 @contextmanager
+def same_randomness() -> Iterator[None]:
+    """Put the random generators of Python, NumPy and torch (CPU, CUDA) back to their states on the way out."""
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    python, numpy_state = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=devices):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy_state)
+
+
+@contextmanager
 def untouched(model: nn.Module) -> Iterator[nn.Module]:
     """Give the bare model for any use and put everything back on the way out, also after an error or Ctrl-C.
 
     Inside, the model is in evaluation mode, its parameters ask for no gradient, and nested data-parallel wrappers are
     taken out (their forward pass may broadcast buffers, which would wait for the other ranks). Put back are: hooks,
     the training flag of every module, plain attributes, buffers, neuron states, `requires_grad`, `.grad`, and the
-    states of the random generators of Python, NumPy and torch (CPU, CUDA).
+    random generators (`same_randomness`).
     """
     wrapped, model = model, unwrap(model)
     modules = [_ModuleSnapshot(m) for m in wrapped.modules()]
     parameters = [(p, p.requires_grad, p.grad) for p in wrapped.parameters()]
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
-    python, numpy_state = random.getstate(), np.random.get_state()
     try:
-        with torch.random.fork_rng(devices=devices):
+        with same_randomness():
             for parent in list(model.modules()):
                 for name, child in parent._modules.items():
                     if child is not None and unwrap(child) is not child:
@@ -93,8 +104,6 @@ def untouched(model: nn.Module) -> Iterator[nn.Module]:
                 p.requires_grad_(False)
             yield model.eval()
     finally:
-        random.setstate(python)
-        np.random.set_state(numpy_state)
         for snapshot in modules:
             snapshot.restore()
         for p, requires_grad, grad in parameters:

@@ -1,0 +1,71 @@
+"""What the ST-ERF hook and command line share: run a detector's or segmentor's features, and feed it images."""
+
+from collections.abc import Iterator, Sequence
+from typing import Optional
+
+import torch
+import torch.nn.functional as F
+from mmengine.dataset import pseudo_collate
+from torch import Tensor, nn
+
+
+def run_features(model: nn.Module, x: Tensor) -> None:
+    """Run what images go through without annotations: `extract_feat` (backbone and neck), or the model itself."""
+    model.extract_feat(x) if hasattr(model, 'extract_feat') else model(x)
+
+
+def run_with_heads(model: nn.Module, x: Tensor) -> None:
+    """As `run_features`, then the dense heads (`rpn_head`, `bbox_head`, `decode_head`, ...)."""
+    if not hasattr(model, 'extract_feat'):
+        raise ValueError(f'{type(model).__name__} has no heads')
+    features = model.extract_feat(x)
+    for name, head in model.named_children():
+        if name in ('rpn_head', 'bbox_head', 'mask_head', 'seg_head', 'decode_head'):
+            head(features)
+
+
+def default_layers(model: nn.Module, time_steps: int = 1) -> list[str]:
+    """Return the layers to look at: what the backbone returns, or, with time, its maps before they are averaged."""
+    from mmsterf.models.backbones.base import SpikingBackbone  # hooks must not need models to be imported
+
+    prefix = 'backbone' if isinstance(getattr(model, 'backbone', None), nn.Module) else ''
+    backbone = model.backbone if prefix else model
+    if time_steps > 1 and isinstance(backbone, SpikingBackbone):
+        names = {module: name for name, module in model.named_modules()}
+        stages = backbone._stages()
+        return [names[stages[i][-1]] for i in backbone.out_indices]
+    return [f'{prefix or "."}:*']
+
+
+class Images(Sequence):
+    """Images as the model sees them in testing: through a data set's pipeline and the model's data preprocessor.
+
+    Args:
+        items: A data set, or any sequence of ``dict(inputs=..., data_samples=...)``.
+        preprocessor: The model's `data_preprocessor`.
+        num: How many, from the front; fewer if there are fewer.
+        size: (H, W) to resize to; default the size of the first image.
+    """
+
+    def __init__(self, items: Sequence, preprocessor: nn.Module, num: int, size: Optional[tuple[int, int]]) -> None:
+        if not len(items):
+            raise ValueError('the data set is empty')
+        self.items, self.preprocessor, self.num, self.size = items, preprocessor, min(num, len(items)), size
+
+    def __len__(self) -> int:
+        return self.num
+
+    def __getitem__(self, i: int) -> Tensor:
+        if not 0 <= i < self.num:
+            raise IndexError(i)
+        with torch.no_grad():
+            image = self.preprocessor(pseudo_collate([self.items[i]]), training=False)['inputs']
+        image = image[0] if isinstance(image, (list, tuple)) else image
+        image = image.reshape(1, *image.shape[-3:])
+        self.size = self.size or tuple(image.shape[-2:])
+        if tuple(image.shape[-2:]) != tuple(self.size):
+            image = F.interpolate(image, self.size, mode='bilinear', antialias=True, align_corners=False)
+        return image[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(self.num))

@@ -1,0 +1,151 @@
+"""Build a model from any mmdet, mmseg or mmsterf config for analysis, and the inputs to analyse it with."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Optional
+
+import cv2
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.registry import DATASETS, MODELS, DefaultScope
+from torch import nn
+
+from mmsterf.checkpoint import convert, is_published, read, state_dict_of
+from mmsterf.erf import Noise
+
+from .features import Images
+
+
+def load_model(
+    config: str, checkpoint: Optional[str], seed: int = 0, options: Sequence[str] = ()
+) -> tuple[Config, nn.Module]:
+    """Build the model of a config, in evaluation mode, with the weights of a checkpoint or random ones.
+
+    Nothing is downloaded: without a checkpoint, pretrained weights that the config names are left out.
+
+    Args:
+        config: File, or ``package::path`` inside an installed package (``mmdet::...``).
+        checkpoint: File; published names are converted. None for random weights.
+        seed: Of random weights.
+        options: ``KEY=VALUE`` changes.
+
+    Raises:
+        FileNotFoundError: If a file is not there.
+        ValueError: If the config has no model, or the checkpoint does not fit.
+    """
+    cfg = _read_config(config)
+    cfg.merge_from_dict({k: DictAction._parse_iterable(v) for k, v in (_pair(o) for o in options)})
+    if not cfg.get('model'):
+        raise ValueError(f'{config} has no `model`')
+    _drop_pretrained(cfg.model)
+    torch.manual_seed(seed)
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
+        model = MODELS.build(cfg.model)
+        if checkpoint is None and hasattr(model, 'init_weights'):
+            model.init_weights()
+    if checkpoint is not None:
+        _load(model, checkpoint)
+    return cfg, model.eval()
+
+
+def _pair(option: str) -> tuple[str, str]:
+    key, equals, value = option.partition('=')
+    if not equals:
+        raise ValueError(f'--cfg-options takes KEY=VALUE, got {option!r}')
+    return key, value
+
+
+def _read_config(config: str) -> Config:
+    if '::' in config:
+        from mmengine.hub import get_config
+
+        return get_config(config)
+    if not Path(config).is_file():
+        raise FileNotFoundError(f'config {config} is not a file (looked for {Path(config).absolute()})')
+    return Config.fromfile(config)
+
+
+def _drop_pretrained(cfg) -> None:
+    """Take out `pretrained` and ``init_cfg=dict(type='Pretrained')`` everywhere below a model config, in place."""
+    if isinstance(cfg, dict):
+        if cfg.get('pretrained') is not None:
+            cfg['pretrained'] = None
+        init = cfg.get('init_cfg')
+        if isinstance(init, dict) and init.get('type') == 'Pretrained':
+            cfg['init_cfg'] = None
+        elif isinstance(init, (list, tuple)):
+            cfg['init_cfg'] = [i for i in init if i.get('type') != 'Pretrained'] or None
+        cfg = list(cfg.values())
+    if isinstance(cfg, (list, tuple)):
+        for value in cfg:
+            _drop_pretrained(value)
+
+
+def _load(model: nn.Module, path: str) -> None:
+    state = {k.removeprefix('module.'): v for k, v in state_dict_of(read(path)).items()}
+    if is_published(state):
+        state = convert(state)[0]
+    own, part = model.state_dict(), model
+    backbone = getattr(model, 'backbone', None)
+    if isinstance(backbone, nn.Module) and not any(k.startswith('backbone.') for k in state):
+        own, part = backbone.state_dict(), backbone  # weights of a backbone alone
+    wrong = [k for k, v in own.items() if k in state and state[k].shape != v.shape]
+    missing = [k for k in own if k not in state and not k.endswith('num_batches_tracked')]
+    unknown = [k for k in state if k not in own]
+    if wrong or missing:
+        lists = {'missing': missing, 'of another shape': wrong, 'unknown': unknown}
+        text = '; '.join(f'{len(v)} {k} ({", ".join(v[:4])}{", ..." * (len(v) > 4)})' for k, v in lists.items() if v)
+        raise ValueError(f'checkpoint {path} does not fit the {type(part).__name__} of the config: {text}')
+    part.load_state_dict(state, strict=False)
+    if unknown:
+        print(f'{path}: {len(unknown)} tensors have no place in the model and are left out: {", ".join(unknown[:4])}')
+
+
+def source_of(
+    cfg: Config,
+    model: nn.Module,
+    source: Sequence[str],
+    num: int,
+    size: Optional[tuple[int, int]],
+    seed: int,
+    time_steps: int = 1,
+    input_time: str = 'image',
+):
+    """Return the inputs that `source` names: ['noise'], ['dataset'] (test or validation set), or image files.
+
+    Raises:
+        FileNotFoundError: If an image is not there.
+        ValueError: If the config has no data set or no data preprocessor, or a file is no image.
+    """
+    if list(source) == ['noise']:
+        size = tuple(size or (224, 224))
+        return Noise(num, (3, *size) if input_time == 'image' else (time_steps, 3, *size), seed)
+    preprocessor = getattr(model, 'data_preprocessor', None)
+    if not isinstance(preprocessor, nn.Module) or type(preprocessor).__name__ == 'BaseDataPreprocessor':
+        raise ValueError(f'{type(model).__name__} has no data_preprocessor to normalise images with: use --input noise')
+    if list(source) != ['dataset']:
+        return Images(_Files(source), preprocessor, min(num, len(source)), size)
+    loader = cfg.get('test_dataloader') or cfg.get('val_dataloader')
+    if not loader:
+        raise ValueError('the config has neither test_dataloader nor val_dataloader: use --input noise')
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
+        return Images(DATASETS.build(loader['dataset']), preprocessor, num, size)
+
+
+class _Files(Sequence):
+    """Image files as items of a data set (BGR, as mmdet and mmseg load them)."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        for path in paths:
+            if not Path(path).is_file():
+                raise FileNotFoundError(f"input {path} is not a file; --input takes 'noise', 'dataset' or image files")
+        self.paths = list(paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, i: int) -> dict:
+        image = cv2.imread(str(self.paths[i]), cv2.IMREAD_COLOR)
+        if image is None:
+            raise ValueError(f'input {self.paths[i]} is no image that OpenCV reads')
+        return {'inputs': torch.from_numpy(image.transpose(2, 0, 1).copy()), 'data_samples': None}
