@@ -119,6 +119,13 @@ def st_erf(
         usable, reasons = probe(bare, leaf, size, time_steps, axes, forward)
         chosen = select(bare, layers, usable, reasons)
         _check_steps(chosen, step)
+        normed = [layer.name for layer in chosen if layer.normed]
+        if normed:
+            warnings.warn(
+                f'{", ".join(normed)} end in a layer norm: ones over all channels cancel behind it (exactly, if its '
+                'gains are equal), so maps may be rounding errors. Choose layers in front of it',
+                stacklevel=2,
+            )
         streams = [_Stream() for _ in chosen]
         done = 0
         for batch in batched(chain(first, samples), batch_size):

@@ -14,6 +14,18 @@ from .state import reset_neurons
 AXES = ('NCHW', 'NHWC', 'NLC', 'NCL', 'TNCHW', 'TNHWC', 'TNLC', 'TNCL')
 """Axis orders of a layer's output. Without T, time is folded into N (time-major), or absent."""
 
+_VIEWS = (
+    'View',
+    'UnsafeView',
+    'ReshapeAlias',
+    'Permute',
+    'Transpose',
+    'Clone',
+    'Slice',
+    'Select',
+    'Squeeze',
+    'Unsqueeze',
+)
 _CHANNELS_FIRST = (nn.modules.conv._ConvNd, nn.modules.batchnorm._BatchNorm, nn.GroupNorm)
 
 
@@ -31,6 +43,7 @@ class Layer:
         time: Where output time steps are: 'none' (one step, or averaged over), 'folded', 'axis', or 'calls' (the module
             runs once per step).
         prefix: Number of tokens in front of the grid (class token).
+        normed: Whether it comes straight out of a layer norm, whose channels sum to a constant if its gains are equal.
     """
 
     name: str
@@ -41,6 +54,7 @@ class Layer:
     grid: tuple[int, int]
     time: str
     prefix: int = 0
+    normed: bool = False
 
     def seed(self, like: Tensor, cell: tuple[int, int], step: Union[int, slice], time_steps: int) -> Tensor:
         """Return the gradient to put into the output: ones over all channels at one grid cell.
@@ -146,7 +160,8 @@ def probe(
     calls: dict[str, list[list[tuple]]] = {n: [] for n in names.values()}
 
     def look(module, args, kwargs, output):
-        calls[names[module]].append([(tuple(t.shape), t.requires_grad) for t in tensors(output)])
+        found = [(tuple(t.shape), t.requires_grad, _is_normed(t)) for t in tensors(output)]
+        calls[names[module]].append(found)
 
     handles = [m.register_forward_hook(look, with_kwargs=True) for m in names]
     try:
@@ -167,7 +182,7 @@ def probe(
         made = calls[names[module]]
         outputs = made[0] if made else []
         keys = [name] if len(outputs) == 1 else [f'{name}:{i}' for i in range(len(outputs))]
-        for i, (key, (shape, connected)) in enumerate(zip(keys, outputs)):
+        for i, (key, (shape, connected, normed)) in enumerate(zip(keys, outputs)):
             order = axes if isinstance(axes, str) else next((a for p, a in axes.items() if _matches(key, p)), 'auto')
             found = read_axes(shape, size, time_steps, order, _channels(module))
             if not connected:
@@ -176,7 +191,7 @@ def probe(
                 reasons[key] = f'has no spatial shape: {shape} for one image of {size[0]} x {size[1]}'
             else:
                 time = _time(found[0], shape, time_steps, len(made))
-                layers[key] = Layer(key, module, i, shape, found[0], found[1], time, found[2])
+                layers[key] = Layer(key, module, i, shape, found[0], found[1], time, found[2], normed)
         if not outputs:
             reasons[name] = 'returns no floating-point tensor' if made else 'never runs in the forward pass'
         elif len(outputs) > 1:
@@ -186,6 +201,13 @@ def probe(
             else:
                 reasons[name] = '; '.join(f'{k} {reasons[k]}' for k in keys)
     return layers, reasons
+
+
+def _is_normed(y: Tensor) -> bool:
+    node = y.grad_fn
+    while node is not None and node.name().startswith(_VIEWS):
+        node = node.next_functions[0][0]
+    return node is not None and node.name().startswith('NativeLayerNorm')
 
 
 def _channels(module: nn.Module) -> str:
@@ -236,7 +258,7 @@ def select(
             item = names[item]
         found = [n for n in layers if n == item] or [n for n in layers if _matches(n, item)]
         single, _, index = item.rpartition(':')
-        if not found and single in layers and index in ('0', '*'):
+        if not found and single in layers and index in ('0', '*') and item not in reasons:
             found = [single]  # the only output of a module goes without an index
         if not found:
             why = reasons.get(item) or next((r for n, r in reasons.items() if _matches(n, item)), None)

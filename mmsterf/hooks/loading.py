@@ -7,6 +7,7 @@ from typing import Optional
 import cv2
 import torch
 from mmengine.config import Config, DictAction
+from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 from torch import nn
 
@@ -42,7 +43,11 @@ def load_model(
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
         model = MODELS.build(cfg.model)
         if checkpoint is None and hasattr(model, 'init_weights'):
+            logger = MMLogger.get_current_instance()
+            level = logger.level
+            logger.setLevel('WARNING')  # a line per parameter otherwise
             model.init_weights()
+            logger.setLevel(level)
     if checkpoint is not None:
         _load(model, checkpoint)
     return cfg, model.eval()

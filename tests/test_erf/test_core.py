@@ -424,3 +424,16 @@ def test_single_image_is_not_misread_behind_a_transposed_view():
     runs = [st_erf(model, Noise(2, (3, 6, 8)), 'mix', batch_size=b)['mix'] for b in (1, 2)]
     np.testing.assert_allclose(runs[0].mean, runs[1].mean, rtol=1e-5, atol=1e-9)
     assert np.count_nonzero(runs[0].mean) == 9
+
+
+def test_layer_norm_in_front_is_a_warning():
+    """With equal gains the channels behind a layer norm sum to a constant."""
+    model = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.Flatten(2), Transpose(), nn.LayerNorm(6), nn.Identity())
+    with pytest.warns(UserWarning, match='^4 end in a layer norm'):
+        result = st_erf(model, Noise(1, (3, 8, 8)), ['0', '4'])
+    assert result['4'].mean.max() < 1e-5 * result['0'].mean.max()
+
+
+class Transpose(nn.Module):
+    def forward(self, x):
+        return x.transpose(1, 2)

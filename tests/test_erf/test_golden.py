@@ -52,3 +52,46 @@ def test_meta_sdt(name, weights):
     for block in blocks:
         np.testing.assert_allclose(maps[BLOCKS[block]].spatial(), golden[f'erf/{block}'], atol=1e-5, err_msg=block)
         assert golden[f'erf/{block}'].max() > 1e-3
+
+
+LIF = {
+    'sdtv2': ('MetaSDTv2', dict(arch=dict(embed_dims=(16, 32, 64, 96)), out_indices=range(5))),
+    'sdtv1': ('SpikeDrivenTransformer', dict(embed_dims=64, depth=2, out_indices=range(3))),
+    'spikformer': ('Spikformer', dict(embed_dims=64, depth=2, out_indices=range(3))),
+    'qkformer': ('QKFormer', dict(embed_dims=64, depths=(1, 2, 2))),
+}
+
+
+@pytest.mark.parametrize('name', LIF)
+def test_lif_models_over_time(name, weights):
+    """The stored axis is the input step; ours is the delay, so it runs backwards."""
+    from mmsterf import models
+    from mmsterf.checkpoint import names_lif
+    from mmsterf.hooks.features import default_layers
+
+    about = json.loads((GOLDEN / f'{name}_T4.json').read_text())
+    golden = np.load(GOLDEN / f'{name}_T4.npz')
+    tensors = {
+        'sdtv2': lambda: names_lif.meta_sdt_v2(3, (16, 32, 64, 96), 4),
+        'sdtv1': lambda: names_lif.spike_driven_transformer(3, 64, 2, 4),
+        'spikformer': lambda: names_lif.spikformer(3, 64, 2, 4),
+        'qkformer': lambda: names_lif.qkformer(3, 64, (1, 2, 2), 4),
+    }[name]()
+    kind, arguments = LIF[name]
+    model = getattr(models, kind)(**arguments, output='folded').double()
+    state, own = {}, model.state_dict()
+    for key, ours, shape in tensors:
+        if ours:
+            state.setdefault(ours, []).append(torch.from_numpy(np.asarray(weights.tensor(key, shape))))
+    for key, parts in state.items():
+        state[key] = (torch.cat(parts) if parts[0].dim() else parts[0]).reshape(own[key].shape)
+    model.load_state_dict(state)
+
+    x = torch.from_numpy(weights.image(about['input_seed'], about['input_shape']))
+    blocks = [k.removeprefix('st_erf/') for k in golden if k.startswith('st_erf/')]
+    for layers in ([f'.:{i}' for i in range(len(blocks))], default_layers(model, 4)):
+        maps = st_erf(model, x, layers, time_steps=4)
+        for block, result in zip(blocks, maps.values(), strict=True):
+            expected = golden[f'st_erf/{block}'][::-1]
+            assert expected.max() > 1e-3
+            np.testing.assert_allclose(result.mean, expected, atol=1e-5, err_msg=block)

@@ -104,20 +104,22 @@ def analyse(config: str, checkpoint: Optional[str], args: argparse.Namespace, na
             model = calibrated(model, first, progress=progress, **how)
         weights += f', batch norms calibrated on {len(first)} inputs'
     layers = args.layers or default_layers(model, time_steps)
-    with bar(name) as progress:
+    with bar(name) as progress, warnings.catch_warnings(record=True) as caught:
         results = st_erf(
             model, inputs, layers, position=args.position, step=args.step, batch_size=args.batch_size,
             progress=progress, **how,
         )  # fmt: skip
+    for warning in caught:
+        print(f'warning: {name}: {warning.message}', file=sys.stderr)
     empty = [layer for layer, r in results.items() if not r.mean.any()]
     if empty:
         rates = firing_rates(model, inputs[0], **how)
         quiet = sorted(rates, key=rates.get)[:3]
         about = ', '.join(f'{n} {rates[n]:.2%}' for n in quiet) if rates else 'no spiking layers found'
-        warnings.warn(
-            f'{name}: the receptive field of {", ".join(empty)} is empty. Share of firing neurons, lowest layers: '
-            f'{about}. Random batch-norm statistics can silence them: try --calibrate 8',
-            stacklevel=1,
+        print(
+            f'warning: {name}: the receptive field of {", ".join(empty)} is empty. Share of firing neurons, '
+            f'lowest layers: {about}. Random batch-norm statistics can silence them: try --calibrate 8',
+            file=sys.stderr,
         )
     facts = {
         'config': Path(config).name,
