@@ -47,5 +47,7 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
     dict(type='CosineAnnealingLR', begin=0, end=max_epochs, by_epoch=True, convert_to_iter_based=True),
 ]
+# The receptive fields of the five stages on validation images at the end of training.
+custom_hooks = [dict(type='mmsterf.STERFHook', interval=0, inputs='val', num=8)]
 default_hooks = dict(logger=dict(interval=20), checkpoint=dict(max_keep_ckpts=1))
 randomness = dict(seed=0)

@@ -1,6 +1,7 @@
 """What `make demo` does once its data are there: train, evaluate before and after, draw."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Optional
 
@@ -55,7 +56,10 @@ def run(config: str, data: Path, work_dir: Path, epochs: Optional[int] = None) -
     runner.train()
     metrics['after'] = runner.val()
     replace_file(work_dir / 'metrics.json', lambda file: Path(file).write_text(json.dumps(metrics, indent=2)))
-    draw_curves(Path(runner.visualizer.get_backend('LocalVisBackend')._save_dir), work_dir / 'curves.png')
+    log_dir = Path(runner.visualizer.get_backend('LocalVisBackend')._save_dir)
+    draw_curves(log_dir, work_dir / 'curves.png')
+    for figure in log_dir.glob('vis_image/st_erf_*.png'):  # by STERFHook, at the end of training
+        replace_file(work_dir / 'st_erf.png', lambda file, figure=figure: shutil.copy(figure, file))
     draw_predictions(runner, work_dir / 'predictions.png')
     report(metrics, work_dir)
     return metrics
@@ -97,8 +101,8 @@ def draw_predictions(runner: Runner, path: Path, num: int = 6, score: float = 0.
     """Draw the first `num` validation scenes, ground truth beside predictions above `score`."""
     model, dataset = runner.model.eval(), runner.val_dataloader.dataset
     runner.visualizer.dataset_meta = dataset.metainfo
-    rows, figure = (num + 1) // 2, None
-    figure, axes = plt.subplots(rows, 4, figsize=(12, 3.1 * rows), constrained_layout=True)
+    rows = (num + 1) // 2
+    figure, axes = plt.subplots(rows, 4, figsize=(16, 4.1 * rows), constrained_layout=True)
     for axis in axes.flat:
         axis.axis('off')
     for index in range(num):

@@ -71,6 +71,8 @@ class SafeCheckpointHook(CheckpointHook):
             super()._save_checkpoint_with_step(runner, step, meta)
 
     def _save_best_checkpoint(self, runner, metrics) -> None:
+        if not self.save_best:
+            return
         with self._removal_afterwards():
             super()._save_best_checkpoint(runner, metrics)
 
