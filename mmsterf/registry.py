@@ -6,6 +6,14 @@
 from importlib.util import find_spec
 from pathlib import Path
 
+from mmsterf.engine import check_versions
+
+try:
+    check_versions(one_task=True)
+except ImportError as error:
+    # mmengine swallows an ImportError here and says that the type is unknown.
+    raise RuntimeError(str(error)) from None
+
 from mmengine.config import config as _config
 from mmengine.config import utils as _utils
 from mmengine.hub import hub as _hub

@@ -18,16 +18,25 @@ REQUIRED = {
 }
 
 
-def check_versions() -> None:
+TASKS = ('mmdet', 'mmseg')
+
+
+def check_versions(one_task: bool = False) -> None:
     """Check that the packages mmsterf stands on are installed, in range, and that mmcv has its operators.
 
     Call it before any `mmdet::...` config is read: mmengine installs a missing package by itself otherwise.
+
+    Args:
+        one_task (bool): Be content with one of mmdet and mmseg.
 
     Raises:
         ImportError: Names every package that is missing or out of range, with the found and the wanted version, or
             says why mmcv's operators do not load.
     """
-    problems = [problem for name, families in REQUIRED.items() if (problem := _problem(name, families))]
+    absent = [name for name in TASKS if find_spec(name) is None]
+    left_out = absent if one_task and len(absent) < len(TASKS) else []
+    wanted = {name: families for name, families in REQUIRED.items() if name not in left_out}
+    problems = [problem for name, families in wanted.items() if (problem := _problem(name, families))]
     if problems:
         raise ImportError(f'mmsterf needs {", ".join(problems)}; `make env` in a clone installs a set that fits.')
     try:

@@ -79,3 +79,23 @@ def test_importing_the_check_imports_none_of_what_it_checks():
     code = f'import sys, mmsterf.engine; print(set({list(versions.REQUIRED)}) & set(sys.modules))'
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert done.stdout.strip() == 'set()', done.stderr
+
+
+def test_one_task_is_enough_for_the_plugin(installed):
+    installed(GOOD, absent=('mmseg',))
+    check_versions(one_task=True)
+    with pytest.raises(ImportError, match=r'mmsegmentation .* \(not installed\)'):
+        check_versions()
+    installed(GOOD, absent=('mmseg', 'mmdet'))
+    with pytest.raises(ImportError, match=r'mmdet .* \(not installed\).*mmsegmentation .* \(not installed\)'):
+        check_versions(one_task=True)
+
+
+def test_a_config_that_names_the_plugin_says_what_is_wrong():
+    """mmengine would say that mmsterf.MetaSDT is not in the registry."""
+    code = (
+        'import mmsterf.engine.versions as v; v.REQUIRED["mmcv"] = {"mmcv": ("9.0", None)}\n'
+        'from mmengine.registry import MODELS; MODELS.build(dict(type="mmsterf.MetaSDT"))'
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.returncode and 'mmsterf needs mmcv >=9.0 (found mmcv' in done.stderr.splitlines()[-1]
