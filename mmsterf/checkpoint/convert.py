@@ -2,12 +2,14 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import Optional
 
 import torch
 from torch import Tensor
 
 from . import names
+from .families import recognise, size
 
 HEADS = ('head', 'head_kd')
 """Classifiers of ImageNet models, by their published names."""
@@ -19,28 +21,33 @@ class Description:
 
     Attributes:
         model (str): 'backbone', 'classifier', 'detector' or 'segmentor'.
-        arch (str): Name of the architecture, or 'custom'.
-        embed_dims (tuple[int]): (C0, C1, C2, C3).
-        mixer (str): 'ConvMixer', 'MLPixer' or 'SRB'.
+        arch (str): Name of the architecture, L-C (blocks and channels) for the plain Transformers, or 'custom'.
+        embed_dims (tuple[int]): (C0, C1, C2, C3); of fewer stages, as many.
+        mixer (str, optional): 'ConvMixer', 'MLPixer' or 'SRB'; None where there are no mixers.
         mlp_ratio (float): e.
-        tensors (int): Number of published tensors.
+        tensors (int): Number of tensors of the state dict.
+        family (str): Name of the backbone in `mmsterf.models`.
+        left_out (tuple[str]): Published tensors that no model uses, and that therefore have no name here.
     """
 
     model: str
     arch: str
     embed_dims: tuple
-    mixer: str
+    mixer: Optional[str]
     mlp_ratio: float
     tensors: int
+    family: str
+    left_out: tuple = ()
 
     def __str__(self) -> str:
-        fields = {**asdict(self), 'mlp_ratio': f'{self.mlp_ratio:g}'}
-        return ', '.join(f'{key} {value}' for key, value in fields.items())
+        fields = {**vars(self), 'mlp_ratio': f'{self.mlp_ratio:g}', 'left_out': ' '.join(self.left_out)}
+        return ', '.join(f'{key} {value}' for key, value in fields.items() if value)
 
 
 def is_published(keys: Iterable) -> bool:
     """Whether names are those of a published model, whole or in part; a `module.` in front does not matter."""
-    return _any_starts_with(keys, ('downsample1_', 'ConvBlock1_', 'ConvBlock2_'))
+    tops = 'downsample1_', 'ConvBlock1_', 'ConvBlock2_', 'patch_embed.proj_', 'patch_embed1.proj_'
+    return _any_starts_with(keys, tops)
 
 
 def drop_heads(state_dict: Mapping[str, Tensor]) -> tuple:
@@ -52,7 +59,8 @@ def drop_heads(state_dict: Mapping[str, Tensor]) -> tuple:
 def convert(state_dict: Mapping[str, Tensor]) -> tuple:
     """Map a published state dict to mmsterf's names.
 
-    Tensors are passed on, not copied, but for q, k and v, which are joined.
+    Tensors are passed on, not copied, but for q, k and v, which are joined. Those that the public code holds but never
+    uses are left out, and named by the description: nothing brings them back.
 
     Args:
         state_dict (Mapping[str, Tensor]): Backbone, ImageNet classifier, detector or segmentor by published names,
@@ -70,26 +78,31 @@ def convert(state_dict: Mapping[str, Tensor]) -> tuple:
     if not is_published(bare) and _any_starts_with(bare, ('stem.', 'stage1a.')):
         raise ValueError("this state dict has mmsterf's names already; to_published (--to-published) goes back")
     description, groups = _expect(bare, 'published')
+    unused = groups.pop(None, ())
     shapes = {name: shape for parts in groups.values() for name, shape in parts}
+    shapes.update((name, shape) for name, shape in unused if name in bare)
     check_tensors(bare, shapes, f'not a published {_summary(description)}')
     state = OrderedDict((ours, _join(ours, [bare[name] for name, _ in parts])) for ours, parts in groups.items())
     return state, description
 
 
-def to_published(state_dict: Mapping[str, Tensor]) -> OrderedDict:
-    """Inverse of `convert`: mmsterf's names to the published ones.
+def to_published(state_dict: Mapping[str, Tensor], family: Optional[str] = None) -> OrderedDict:
+    """Inverse of `convert`, up to the tensors that it leaves out: mmsterf's names to the published ones.
 
     Args:
         state_dict (Mapping[str, Tensor]): State dict by mmsterf's names; or its parameters alone, or anything with
             their names and shapes such as gradients: then nothing stands for the batch statistics.
+        family (str, optional): Name of the backbone in `mmsterf.models`; needed for Spikformer and
+            SpikeDrivenTransformer, which have the same names and shapes here.
 
     Raises:
-        ValueError: If names are unknown or missing, or shapes wrong; the message lists them all. Mixers of layout
-            'pointwise' have no published names.
+        ValueError: If the family is needed and not given, or not that of the names; if names are unknown or missing, or
+            shapes wrong: the message lists them all. Mixers of layout 'pointwise' have no published names.
     """
     if is_published(state_dict):
         raise ValueError('this state dict has the published names already')
-    description, groups = _expect(state_dict, 'mmsterf')
+    description, groups = _expect(state_dict, 'mmsterf', family)
+    groups.pop(None, None)
     if not any(_is_statistic(key) for key in state_dict):
         groups = {ours: parts for ours, parts in groups.items() if not _is_statistic(ours)}
     shapes = {ours: _joined_shape([shape for _, shape in parts]) for ours, parts in groups.items()}
@@ -116,9 +129,8 @@ def _is_statistic(key: str) -> bool:
 
 
 def _summary(description: Description) -> str:
-    return (
-        f'{description.model} (embed_dims {description.embed_dims}, {description.mixer}, e {description.mlp_ratio:g})'
-    )
+    design = description.mixer if description.family == 'MetaSDT' else description.family
+    return f'{description.model} (embed_dims {description.embed_dims}, {design}, e {description.mlp_ratio:g})'
 
 
 def _model_kind(keys: Iterable) -> str:
@@ -130,43 +142,36 @@ def _model_kind(keys: Iterable) -> str:
     return 'classifier' if tops & set(HEADS) else 'backbone'
 
 
-def _expect(state: Mapping[str, Tensor], naming: str) -> tuple:
+def _expect(state: Mapping[str, Tensor], naming: str, family: Optional[str] = None) -> tuple:
     """What a state dict is, judged by a few of its tensors, and what it then has to hold.
 
     Returns:
-        tuple[Description, dict]: The description, and name here -> [(published name, published shape), ...]. Sizes
-        that cannot be read count as 0: some tensor is missing or has a wrong shape then.
+        tuple[Description, dict]: The description, and name here -> [(published name, published shape), ...], None for
+        what has no name here. Sizes that cannot be read count as 0: some tensor is missing or has a wrong shape then.
     """
     kind = _model_kind(state)
     whole = kind in ('detector', 'segmentor')
     prefix = 'backbone.' if whole else ''
-    column = ('published', 'mmsterf').index(naming)
-
-    def size(key: str, axis: int) -> int:
-        tensor = state.get(key)
-        return tensor.shape[axis] if isinstance(tensor, Tensor) and tensor.dim() > axis else 0
-
-    sizes = {role: size(prefix + place[column], place[2]) for role, place in names.SIZES['backbone'].items()}
-    sizes.update({role: size(place[column], place[2]) for role, place in names.SIZES.get(kind, {}).items()})
-    dims = tuple(sizes[role] for role in ('c0', 'c1', 'c2', 'c3'))
-    ratio = sizes['hidden'] / dims[2] if dims[2] else 0
-    fc1, fc2 = (prefix + key in state for key in names.MIXER_KEYS[naming])
-    mixer = 'MLPixer' if fc2 else 'SRB' if fc1 else 'ConvMixer'
-    description = Description(kind, names.ARCH_DIMS.get(dims, 'custom'), dims, mixer, ratio, len(state))
-
+    found = recognise(state, naming, prefix, family)
+    dims = found.embed_dims
+    sizes = {role: size(state, place, naming) for role, place in names.SIZES.get(kind, {}).items()}
     groups = OrderedDict()
-    for published, ours, shape in names.meta_sdt_v3(sizes['image'], dims, mixer, ratio):
-        groups.setdefault(prefix + ours, []).append((prefix + published, shape))
+    for published, ours, shape in found.tensors:
+        groups.setdefault(ours and prefix + ours, []).append((prefix + published, shape))
     if kind == 'classifier':
         heads = tuple(head for head in HEADS if f'{head}.weight' in state or f'{head}.bias' in state)
-        rest = names.classifier_heads(dims[3], sizes['classes'], heads)
+        rest = names.classifier_heads(dims[-1], sizes['classes'], heads)
     elif whole:
+        if len(dims) != 4:
+            raise ValueError(f'no published {kind} has {found.family} as its backbone, but MetaSDT or MetaSDTv2')
         table = names.mask_rcnn if kind == 'detector' else names.semantic_fpn
         rest = table(dims, sizes['width'], sizes['classes'])
     else:
         rest = ()
     for published, ours, shape in rest:
         groups.setdefault(ours, []).append((published, shape))
+    left_out = tuple(name for name, _ in groups.get(None, ()) if name in state)
+    description = Description(kind, found.arch, dims, found.mixer, found.mlp_ratio, len(state), found.family, left_out)
     return description, groups
 
 

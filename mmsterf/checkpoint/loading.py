@@ -68,13 +68,15 @@ def load_pretrained(
             raise ValueError(f'{what}: no names in it start with {prefix!r}, but with {", ".join(sorted(tops))}')
     elif any(key.startswith('backbone.') for key in state):
         raise ValueError(f"{what}: it holds a whole model; for its backbone give init_cfg the prefix='backbone.'")
+    unused = ()
     if is_published(state):
         state, description = convert(state)
+        unused = description.left_out
         what = f'{what}: it has {description}'
     state, heads = drop_heads(state)
     check_tensors(state, {key: tuple(value.shape) for key, value in module.state_dict().items()}, what)
     module.load_state_dict(OrderedDict(state), strict=True)
-    left_out = f'; left out: {", ".join(heads)}' if heads else ''
+    left_out = f'; left out: {", ".join([*heads, *unused])}' if heads or unused else ''
     print_log(f'loaded all {len(state)} tensors from {checkpoint}{left_out}', logger='current')
 
 

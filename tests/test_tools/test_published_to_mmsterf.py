@@ -44,7 +44,7 @@ def test_there_and_back(run, weights, tmp_path, wrap):
     torch.save(wrap({f'module.{key}': value for key, value in weights.items()}), tmp_path / 'a.pth')
     out = run('a.pth', 'b.pth')
     assert out.splitlines()[0] == (
-        'model backbone, arch custom, embed_dims (16, 32, 64, 96), mixer SRB, mlp_ratio 4, tensors 583'
+        'model backbone, arch custom, embed_dims (16, 32, 64, 96), mixer SRB, mlp_ratio 4, tensors 583, family MetaSDT'
     )
     assert run('b.pth', 'c.pth', '--to-published').splitlines()[0] == out.splitlines()[0]
     assert_same(read(str(tmp_path / 'c.pth'))['model'], weights)

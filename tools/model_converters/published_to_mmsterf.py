@@ -10,6 +10,7 @@ from typing import Optional
 sys.path.insert(1, str(Path(__file__).resolve().parents[2]))
 
 from mmsterf.checkpoint import convert, drop_heads, read, state_dict_of, to_published, write
+from mmsterf.checkpoint.families import FAMILIES
 from mmsterf.checkpoint.io import data_set_meta
 from mmsterf.engine import exit_on_error
 
@@ -23,6 +24,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser.add_argument('src', help='checkpoint to read')
     parser.add_argument('dst', help='file to write')
     parser.add_argument('--to-published', action='store_true', help="the other way: from mmsterf's names")
+    parser.add_argument('--family', choices=FAMILIES, help='backbone of SRC, where --to-published cannot tell it')
     parser.add_argument('--skip-head', action='store_true', help='leave out the classifier of an ImageNet model')
     parser.add_argument('--force', action='store_true', help='overwrite DST')
     args = parser.parse_args(argv)
@@ -33,7 +35,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         if args.skip_head:
             state, dropped = drop_heads(state)
         if args.to_published:
-            published = to_published(state)
+            published = to_published(state, args.family)
             _, description = convert(published)
             # Where the public code looks for weights: ImageNet models below `model`, others as mmengine has it.
             key = 'model' if description.model in ('backbone', 'classifier') else 'state_dict'
