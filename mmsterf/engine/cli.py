@@ -14,7 +14,14 @@ from .checkpoints import allow_mmengine_checkpoints, check_checkpoint, prepare_r
 from .config import load_config
 from .data import check_data
 from .device import adapt_to_device, enable_amp
-from .testing import augment_at_test_time, check_detector, show_predictions, write_predictions
+from .testing import (
+    FoldHook,
+    SpikeDrivenHook,
+    augment_at_test_time,
+    check_detector,
+    show_predictions,
+    write_predictions,
+)
 from .versions import exit_on_error
 
 
@@ -61,6 +68,10 @@ def test(argv: Optional[Sequence[str]] = None) -> dict:
     parser.add_argument('--show-dir', help='folder to draw predictions into')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds between pictures of --show')
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
+    parser.add_argument(
+        '--spike-driven', action='store_true', help='expand integer counts into binary spikes in front of every weight'
+    )
+    parser.add_argument('--fold', action='store_true', help='fold RepConv and batch norms into convolutions first')
     args = _parse(parser, argv)
     allow_mmengine_checkpoints()
     with exit_on_error():
@@ -75,7 +86,12 @@ def test(argv: Optional[Sequence[str]] = None) -> dict:
         if args.tta:
             augment_at_test_time(cfg)
         adapt_to_device(cfg, args.launcher)
-    return _runner(cfg).test()
+    runner = _runner(cfg)
+    if args.fold:
+        runner.register_hook(FoldHook())
+    if args.spike_driven:
+        runner.register_hook(SpikeDrivenHook())
+    return runner.test()
 
 
 def make_resumable(cfg: Config) -> None:

@@ -1,10 +1,13 @@
-"""What tools/test.py adds to a config: pictures, predictions on disk, test-time augmentation."""
+"""What tools/test.py adds to a config or runner: pictures, predictions on disk, test-time augmentation, folding."""
 
 from copy import deepcopy
 from typing import Optional
 
 from mmengine.config import Config, ConfigDict
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.runner import Runner
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from .config import dataset_leaves
 from .device import notice
@@ -99,3 +102,53 @@ def check_detector(runner: Runner) -> None:
         from mmsterf.models.det import check_strides
 
         check_strides(model)
+
+
+class FoldHook(Hook):
+    """Folds the model's RepConv and batch norms before it is tested, see `mmsterf.snn.fold_norms`.
+
+    By then its weights are loaded, and averaged ones (EMAHook) in their place.
+    """
+
+    priority = 'LOWEST'
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Put a folded copy in the place of the runner's model, inside its wrappers if it has any."""
+        from mmsterf.snn import fold_norms
+
+        holder, name = runner, 'model'
+        while hasattr(getattr(holder, name), 'module'):
+            holder, name = getattr(holder, name), 'module'
+        model = getattr(holder, name)
+        folded = fold_norms(model)
+        before, after = (sum(isinstance(m, _BatchNorm) for m in part.modules()) for part in (model, folded))
+        print_log(f'--fold: {before} batch norms before, {after} after', logger='current')
+        setattr(holder, name, folded)
+
+
+class SpikeDrivenHook(Hook):
+    """Tests with binary spikes alone, and logs which layers read anything else; see `mmsterf.snn.spike_driven`.
+
+    Register it behind `FoldHook`, which replaces the model.
+    """
+
+    priority = 'LOWEST'
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Start to expand counts."""
+        from mmsterf.snn.spike_driven import spike_driven
+
+        self._context = spike_driven(runner.model)
+        self._inputs = self._context.__enter__()
+
+    def after_test_epoch(self, runner: Runner, metrics: Optional[dict] = None) -> None:
+        """Stop, and log."""
+        from mmsterf.snn.spike_driven import is_spike_driven
+
+        self._context.__exit__(None, None, None)
+        others = [f'{n} ({" x ".join(kinds)})' for n, kinds in self._inputs.items() if not is_spike_driven(kinds)]
+        print_log(
+            f'--spike-driven: {len(self._inputs) - len(others)} of {len(self._inputs)} weight layers and products read '
+            f'binary spikes; others: {", ".join(others) or "none"}',
+            logger='current',
+        )
