@@ -24,13 +24,18 @@ install torch setuptools wheel ninja numpy
 
 echo "2/4 mmcv's operators (about 10 minutes on 2 cores the first time, then from pip's cache)"
 log=$venv/mmcv-build.log
-CFLAGS=${CFLAGS:--g0} MAX_JOBS=${MAX_JOBS:-$(nproc)} MMCV_WITH_OPS=1 FORCE_CUDA=${FORCE_CUDA:-0} \
-    "${pip[@]}" install --verbose --no-build-isolation "${lock[@]}" mmcv 2>&1 | tee "$log" \
-    | { grep --line-buffered -oE '^ *\[[0-9]+/[0-9]+\]' || true; } \
-    | while read -r step; do printf '\r    compiling %s ' "$step"; done \
-    || { tail -n 30 "$log" >&2; fail "building mmcv failed; the whole log is in $log"; }
-echo
-"$venv/bin/python" -c 'import mmcv._ext' 2>/dev/null || fail "mmcv was built without its operators; see $log"
+operators() {
+    CFLAGS=${CFLAGS:--g0} MAX_JOBS=${MAX_JOBS:-$(nproc)} MMCV_WITH_OPS=1 FORCE_CUDA=${FORCE_CUDA:-0} \
+        "${pip[@]}" install --verbose --no-build-isolation "${lock[@]}" "$@" mmcv 2>&1 | tee "$log" \
+        | { grep --line-buffered -oE '^ *\[[0-9]+/[0-9]+\]' || true; } \
+        | while read -r step; do printf '\r    compiling %s ' "$step"; done \
+        || { tail -n 30 "$log" >&2; fail "building mmcv failed; the whole log is in $log"; }
+    echo
+}
+# pip caches what it built whatever it was built for: without CUDA, or next to another PyTorch.
+if [ "${FORCE_CUDA:-0}" = 1 ]; then operators --no-cache-dir; else operators; fi
+"$venv/bin/python" -c 'import mmcv._ext' 2>/dev/null || operators --no-cache-dir --force-reinstall --no-deps
+"$venv/bin/python" -c 'import mmcv._ext' || fail "mmcv was built without working operators; see $log"
 
 echo "3/4 the OpenMMLab packages and the rest"
 install --no-build-isolation --requirement "$here/stack.txt"
