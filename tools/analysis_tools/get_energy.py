@@ -1,0 +1,219 @@
+"""Firing rates, operations and energy of any mmdet, mmseg or mmsterf config, and of the ANN of the same shape.
+
+    python tools/analysis_tools/get_energy.py CONFIG [CHECKPOINT] [--images ...] [--help]
+
+Prints a table and writes energy.json and energy.png, .pdf to --out. Counts are exact: what docs/energy.md says.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Callable, Optional
+
+# A clone works without being installed.
+sys.path.insert(1, str(Path(__file__).resolve().parents[2]))
+
+from mmsterf.engine import check_versions, exit_on_error
+
+EXAMPLES = """examples:
+  get_energy.py configs/semantic_fpn_sdt_mlpixer_tiny.py work_dirs/run/iter_160000.pth --images dataset --num 50
+  get_energy.py configs/mask_rcnn_sdt_srb.py --images street.jpg park.jpg --calibrate 1
+  get_energy.py mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py --size 224 224
+"""
+
+
+def parse(argv: Optional[list[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.split('\n\n')[0], epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add('config', help='config file, or mmdet::... of an installed package')
+    add('checkpoint', nargs='?', help='weights; random ones without it')
+    add('--images', nargs='+', default=['noise'], metavar='SOURCE', help='noise (default), dataset, or image files')
+    add('--num', type=int, default=1, help='number of images of noise or of the data set (default 1)')
+    add('--size', type=int, nargs=2, metavar=('H', 'W'), help="size of all images (default: the test pipeline's)")
+    add('--mac', type=float, default=4.6, help='pJ of a multiply-accumulate (default 4.6: 45 nm)')
+    add('--ac', type=float, default=0.9, help='pJ of a synaptic operation (default 0.9: 45 nm)')
+    add('--fold', action='store_true', help='fold RepConv and batch norms into convolutions first')
+    add('--calibrate', type=int, default=0, metavar='N', help='set batch-norm statistics from N of the images first')
+    add('--seed', type=int, default=0, help='of noise and of random weights (default 0)')
+    add('--device', default='cpu', help='torch device (default cpu)')
+    add('--out', type=Path, default=Path('work_dirs/energy'), help='folder (default work_dirs/energy)')
+    add('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='changes to the config')
+    args = parser.parse_args(argv)
+    if args.num < 1:
+        parser.error(f'--num must be at least 1, got {args.num}')
+    if min(args.mac, args.ac) < 0:
+        parser.error(f'--mac and --ac must not be negative, got {args.mac} and {args.ac}')
+    return args
+
+
+def passes(cfg, model, args: argparse.Namespace) -> list[Callable]:
+    """One function per image, each of which runs a model on it as in testing.
+
+    Raises:
+        FileNotFoundError: If an image is not there.
+        ValueError: If a source needs a test pipeline or data set that the config lacks.
+    """
+    import numpy as np
+    import torch
+    from mmengine.dataset import Compose, pseudo_collate
+    from mmengine.registry import DATASETS, DefaultScope
+
+    from mmsterf.engine.config import dataset_leaves
+
+    loader = cfg.get('test_dataloader') or cfg.get('val_dataloader')
+    if not loader or not hasattr(model, 'test_step'):
+        if args.images != ['noise']:
+            raise ValueError(f'{args.config} has no test_dataloader or no detector or segmentor: use --images noise')
+        generator = torch.Generator().manual_seed(args.seed)
+        noise = torch.randn(args.num, 1, 3, *(args.size or (224, 224)), generator=generator).to(args.device)
+        return [lambda m, x=x: m(x) for x in noise]
+    leaf = next(iter(dataset_leaves(loader['dataset'])))
+    if args.size:
+        for step in leaf['pipeline']:
+            if step['type'] == 'Resize':
+                step.update(scale=tuple(args.size[::-1]), keep_ratio=False)
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
+        if args.images == ['dataset']:
+            dataset = DATASETS.build(loader['dataset'])
+            items = [dataset[i] for i in range(min(args.num, len(dataset)))]
+        else:
+            pipeline = Compose([s for s in leaf['pipeline'] if s['type'].split('.')[-1] not in _NEEDLESS])
+            if args.images == ['noise']:
+                size = (*(args.size or (224, 224)), 3)
+                rng = np.random.default_rng(args.seed)
+                images = [(f'noise {i}', rng.integers(0, 256, size, dtype=np.uint8)) for i in range(args.num)]
+            else:
+                images = [(path, read(path)) for path in args.images]
+            items = [pipeline(_loaded(path, image)) for path, image in images]
+    return [lambda m, item=item: m.test_step(pseudo_collate([item])) for item in items]
+
+
+_NEEDLESS = ('LoadImageFromFile', 'LoadAnnotations', 'LoadProposals')
+
+
+def _loaded(path: str, image) -> dict:
+    """What LoadImageFromFile hands on."""
+    shape = image.shape[:2]
+    return {'img': image, 'img_shape': shape, 'ori_shape': shape, 'img_path': path, 'img_id': 0, 'seg_fields': []}
+
+
+def read(path: str):
+    """Read an image (BGR)."""
+    import cv2
+
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"image {path} is not a file; --images takes 'noise', 'dataset' or image files")
+    image = cv2.imread(path, cv2.IMREAD_COLOR)
+    if image is None:
+        raise ValueError(f'image {path} is no image that OpenCV reads')
+    return image
+
+
+def measure(args: argparse.Namespace) -> tuple:
+    """Return (layers by name, firing rates by neuron, facts) of a config."""
+    import torch
+
+    from mmsterf.analysis import FiringRates, OperationCounter
+    from mmsterf.erf import Noise, calibrated
+    from mmsterf.hooks.loading import load_model
+    from mmsterf.snn import fold_norms
+
+    cfg, model = load_model(args.config, args.checkpoint, args.seed, args.cfg_options)
+    model.to(torch.device(args.device))
+    runs = passes(cfg, model, args)
+    weights = Path(args.checkpoint).name if args.checkpoint else f'RANDOM WEIGHTS (no checkpoint, seed {args.seed})'
+    if args.calibrate:
+        first = iter(runs[: args.calibrate])
+        weights += f', batch norms calibrated on {min(args.calibrate, len(runs))} images'
+        model = calibrated(model, Noise(min(args.calibrate, len(runs)), (3, 1, 1)), forward=lambda m, _: next(first)(m))
+    if args.fold:
+        model = fold_norms(model)
+    with torch.no_grad(), FiringRates(model) as neurons, OperationCounter(model) as counter:
+        for run in runs:
+            run(model)
+    facts = {
+        'config': Path(args.config).name,
+        'weights': weights,
+        'images': args.images if args.images[0] in ('noise', 'dataset') else [Path(f).name for f in args.images],
+        'num': len(runs),
+        'params': sum(p.numel() for p in model.parameters()),
+    }
+    return counter.layers, neurons.rates(), facts
+
+
+def row(layer, cost, images: int) -> dict:
+    """One layer, or the total, per image."""
+    from mmsterf.analysis import state_of
+
+    return {
+        'layer': layer.name,
+        'kind': layer.kind,
+        'inputs': ' x '.join(layer.inputs),
+        'params': layer.params,
+        'ann_macs': layer.ann_macs / images,
+        'macs': layer.macs / images,
+        'acs': layer.acs / images,
+        'firing_rate': layer.rate,
+        'state': state_of(layer.rate) if layer.slots else '',
+        'energy_uJ': layer.energy(cost) / images * 1e-6,
+        'ann_energy_uJ': layer.ann_energy(cost) / images * 1e-6,
+    }
+
+
+def report(rows: list[dict], total: dict) -> None:
+    """Print the table."""
+    width = max(len(r['layer']) for r in [*rows, total])
+    print(
+        f'\nper image\n{"layer":{width}}  {"reads":17} {"params":>9} {"ANN M MACs":>10} {"M MACs":>9} {"M ACs":>9} '
+        f'{"rate":>7} {"uJ":>9} {"ANN uJ":>9}'
+    )
+    for r in [*rows, total]:
+        rate = f'{r["firing_rate"]:7.2%}' if r['firing_rate'] == r['firing_rate'] else f'{"-":>7}'
+        print(
+            f'{r["layer"]:{width}}  {r["inputs"]:17} {r["params"]:9d} {r["ann_macs"] / 1e6:10.3f} '
+            f'{r["macs"] / 1e6:9.3f} {r["acs"] / 1e6:9.3f} {rate} {r["energy_uJ"]:9.3f} {r["ann_energy_uJ"]:9.3f} '
+            f'{r["state"]}'
+        )
+
+
+def main(argv: Optional[list[str]] = None) -> None:
+    """Run the command line."""
+    args = parse(argv)
+    with exit_on_error():
+        check_versions()
+        layers, neurons, facts = measure(args)
+        from mmsterf.analysis import Cost, state_of, totals
+        from mmsterf.analysis.plots import energy_figure
+        from mmsterf.erf import plots, write_json
+
+        cost = Cost(args.mac, args.ac)
+        rows = [row(layer, cost, facts['num']) for layer in layers.values()]
+        total = {**row(totals(layers), cost, facts['num']), 'params': facts['params']}
+        print(f'{facts["config"]}: {facts["weights"]}; {facts["num"]} x {" ".join(facts["images"])}')
+        report(rows, total)
+        states = {name: state_of(rate) for name, rate in neurons.items()}
+        for state, meaning in (('dead', 'never fires'), ('saturated', 'nearly every slot fires')):
+            names = [name for name, s in states.items() if s == state]
+            if names:
+                print(f'{len(names)} of {len(states)} neuron layers {state} ({meaning}): {", ".join(names)}')
+        analog = [r['layer'] for r in rows if r['macs']]
+        print(f'read analog maps: {", ".join(analog) or "none"}')
+        ratio = total['ann_energy_uJ'] / total['energy_uJ'] if total['energy_uJ'] else float('nan')
+        print(f'energy {total["energy_uJ"]:.3f} uJ, equal ANN {total["ann_energy_uJ"]:.3f} uJ: {ratio:.1f} times')
+        found = [{'neuron': name, 'firing_rate': rate, 'state': states[name]} for name, rate in neurons.items()]
+        about = {**facts, 'pJ': cost._asdict(), 'total': total, 'neurons': found}
+        write_json(args.out / 'energy.json', rows, about)
+        note = '' if args.checkpoint else facts['weights']
+        title = f'{facts["config"]}: {total["energy_uJ"]:.3g} µJ per image, equal ANN {total["ann_energy_uJ"]:.3g} µJ'
+        plots.save(energy_figure(layers.values(), cost, facts['num'], title, note), args.out / 'energy')
+        print(f'written to {args.out}')
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit('\ninterrupted: nothing was written')
