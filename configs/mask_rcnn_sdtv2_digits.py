@@ -1,0 +1,21 @@
+# The demo over time: the small spiking Mask R-CNN of the digit scenes on Meta-SDT v2, LIF neurons over 4 time steps.
+_base_ = './mask_rcnn_sdt_mlpixer_digits.py'
+
+time_steps = 4
+neuron = dict(type='ILIF', normalize=False, time_steps=time_steps)
+model = dict(
+    backbone=dict(
+        type='mmsterf.MetaSDTv2',
+        mixer=dict(_delete_=True, type='ConvMixer'),
+        time_steps=time_steps,
+        output='folded',
+    ),
+    neck=dict(conv_cfg=dict(neuron=neuron)),
+    rpn_head=dict(neuron=neuron),
+    roi_head=dict(
+        bbox_roi_extractor=dict(type='mmsterf.SpikingRoIExtractor', time_steps=time_steps),
+        bbox_head=dict(neuron=neuron, conv_cfg=dict(neuron=neuron)),
+        mask_roi_extractor=dict(type='mmsterf.SpikingRoIExtractor', time_steps=time_steps),
+        mask_head=dict(neuron=neuron),
+    ),
+)

@@ -1,0 +1,15 @@
+# The demo over time: the small spiking Semantic FPN of the digit scenes on Meta-SDT v2, LIF neurons over 4 time steps.
+_base_ = './semantic_fpn_sdt_mlpixer_digits.py'
+
+time_steps = 4
+neuron = dict(type='ILIF', normalize=False, time_steps=time_steps)
+model = dict(
+    backbone=dict(
+        type='mmsterf.MetaSDTv2',
+        mixer=dict(_delete_=True, type='ConvMixer'),
+        time_steps=time_steps,
+        output='folded',
+    ),
+    neck=dict(conv_cfg=dict(neuron=neuron)),
+    decode_head=dict(neuron=neuron),
+)
