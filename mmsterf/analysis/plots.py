@@ -35,29 +35,37 @@ def energy_figure(layers: Iterable[LayerCost], cost: Cost, images: int, title: s
     FigureCanvasAgg(fig)
     left, right = fig.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     rows = list(range(len(groups)))
+    left.set_xscale('log')
     for offset, label, colour, energies in (
         (-0.2, 'spiking', _SNN, [s.energy(cost) for s in sums.values()]),
         (0.2, 'equal ANN', _ANN, [s.ann_energy(cost) for s in sums.values()]),
     ):
         micro = [energy / images * 1e-6 for energy in energies]
-        bars = left.barh([row + offset for row in rows], micro, 0.38, label=label, color=colour)
-        left.bar_label(bars, [f'{value:.3g}' for value in micro], fontsize=7, padding=2)
-    left.set(xscale='log', xlabel='energy per image (µJ, logarithmic)', yticks=rows)
-    left.margins(x=0.12)
+        left.barh([row + offset for row in rows], micro, 0.38, label=label, color=colour)
+        for row, value in zip(rows, micro):
+            # Nothing has no place on a logarithmic axis: its label goes to the edge.
+            x, transform = (value, left.transData) if value else (0, left.get_yaxis_transform())
+            text = f' {value:,.0f}' if value >= 100 else f' {value:.3g}'
+            left.text(x, row + offset, text, fontsize=7, va='center', transform=transform)
+    left.set(xlabel='energy per image (µJ, logarithmic)', yticks=rows)
+    left.margins(x=0.12, y=0.01)
     left.set_yticklabels(list(groups), fontsize=8)
     left.legend(frameon=False, fontsize=8, ncols=2, loc='lower center', bbox_to_anchor=(0.5, 1.0))
     for row, members in zip(rows, groups.values()):
         rates = [layer.rate for layer in members.values() if layer.slots]
-        colours = [_WARN if state_of(rate) else _SNN for rate in rates]
-        right.scatter([100 * rate for rate in rates], [row] * len(rates), s=14, c=colours, alpha=0.7, linewidths=0)
+        for rate in sorted(rates, key=lambda rate: bool(state_of(rate))):  # red ones on top
+            colour, size = (_WARN, 26) if state_of(rate) else (_SNN, 14)
+            right.scatter(100 * rate, row, s=size, c=colour, alpha=0.7, linewidths=0)
         if not rates:
             right.text(1, row, 'analog input', fontsize=7, color='#777777', va='center')
-    right.set(xlabel='firing rate of what each layer reads (%; red: dead or saturated)', xlim=(-3, 103))
+    right.set(xlabel='firing rate (%) of what each layer reads\nred: dead or saturated', xlim=(-3, 103))
     left.invert_yaxis()
     for ax in (left, right):
         ax.grid(axis='x', alpha=0.25)
         ax.set_axisbelow(True)
         for side in ('top', 'right'):
             ax.spines[side].set_visible(False)
-    fig.suptitle(title + (f'\n{note}' if note else ''), fontsize=11, color=_WARN if note else '#222222')
+    fig.suptitle(title, fontsize=11, color='#222222')
+    if note:
+        fig.supxlabel(note, fontsize=9, color=_WARN)
     return fig

@@ -2,7 +2,7 @@
 
     python tools/analysis_tools/get_energy.py CONFIG [CHECKPOINT] [--images ...] [--help]
 
-Prints a table and writes energy.json and energy.png, .pdf to --out. Counts are exact: what docs/energy.md says.
+Prints a table and writes energy.json and energy.png to --out. Counts are exact: what docs/energy.md says.
 """
 
 import argparse
@@ -91,7 +91,7 @@ def passes(cfg, model, args: argparse.Namespace) -> list[Callable]:
     return [lambda m, item=item: m.test_step(pseudo_collate([item])) for item in items]
 
 
-_NEEDLESS = ('LoadImageFromFile', 'LoadAnnotations', 'LoadProposals')
+_NEEDLESS = ('LoadImageFromFile', 'LoadAnnotations', 'CheckLabelMap')  # the image is there, and has no labels
 
 
 def _loaded(path: str, image) -> dict:
@@ -179,6 +179,12 @@ def report(rows: list[dict], total: dict) -> None:
         )
 
 
+def shortened(names: list[str], most: int = 8) -> str:
+    """Names in one line, the rest counted."""
+    more = f' and {len(names) - most} more, see energy.json' if len(names) > most else ''
+    return (', '.join(names[:most]) or 'none') + more
+
+
 def main(argv: Optional[list[str]] = None) -> None:
     """Run the command line."""
     args = parse(argv)
@@ -187,7 +193,7 @@ def main(argv: Optional[list[str]] = None) -> None:
         layers, neurons, facts = measure(args)
         from mmsterf.analysis import Cost, state_of, totals
         from mmsterf.analysis.plots import energy_figure
-        from mmsterf.erf import plots, write_json
+        from mmsterf.erf import replace_file, write_json
 
         cost = Cost(args.mac, args.ac)
         rows = [row(layer, cost, facts['num']) for layer in layers.values()]
@@ -198,17 +204,21 @@ def main(argv: Optional[list[str]] = None) -> None:
         for state, meaning in (('dead', 'never fires'), ('saturated', 'nearly every slot fires')):
             names = [name for name, s in states.items() if s == state]
             if names:
-                print(f'{len(names)} of {len(states)} neuron layers {state} ({meaning}): {", ".join(names)}')
+                print(f'{len(names)} of {len(states)} neuron layers {state} ({meaning}): {shortened(names)}')
         analog = [r['layer'] for r in rows if r['macs']]
-        print(f'read analog maps: {", ".join(analog) or "none"}')
+        print(f'read analog maps: {shortened(analog)}')
         ratio = total['ann_energy_uJ'] / total['energy_uJ'] if total['energy_uJ'] else float('nan')
         print(f'energy {total["energy_uJ"]:.3f} uJ, equal ANN {total["ann_energy_uJ"]:.3f} uJ: {ratio:.1f} times')
+        if not args.checkpoint:
+            hint = '' if args.calibrate else '; without --calibrate most neurons may be silent'
+            print(f'weights are random: rates and energy are not those of a trained network{hint}')
         found = [{'neuron': name, 'firing_rate': rate, 'state': states[name]} for name, rate in neurons.items()]
         about = {**facts, 'pJ': cost._asdict(), 'total': total, 'neurons': found}
         write_json(args.out / 'energy.json', rows, about)
         note = '' if args.checkpoint else facts['weights']
-        title = f'{facts["config"]}: {total["energy_uJ"]:.3g} µJ per image, equal ANN {total["ann_energy_uJ"]:.3g} µJ'
-        plots.save(energy_figure(layers.values(), cost, facts['num'], title, note), args.out / 'energy')
+        title = f'{facts["config"]}: {total["energy_uJ"]:,.1f} µJ per image, equal ANN {total["ann_energy_uJ"]:,.1f} µJ'
+        figure = energy_figure(layers.values(), cost, facts['num'], title, note)
+        replace_file(args.out / 'energy.png', lambda part: figure.savefig(part, dpi=150))
         print(f'written to {args.out}')
 
 
