@@ -3,6 +3,7 @@
 from unittest import mock
 
 import cv2
+import pytest
 import torch
 from mmdet.structures import DetDataSample
 from tiny_tasks import IMAGES, write_task
@@ -19,13 +20,19 @@ model['roi_head']['bbox_head'].update(type='mmsterf.SpikingShared2FCBBoxHead')
 """
 
 
-def spiking_task(folder, task):
+SPIKING_PREDICTORS = """
+for name in ('cls', 'reg'):
+    model['roi_head']['bbox_head'][name + '_predictor_cfg'] = dict(type='mmsterf.SpikeLinear')
+"""
+
+
+def spiking_task(folder, task, more=''):
     """Config with a spiking neck and heads, and a model of random weights whose neurons fire."""
     config = write_task(folder, task)
     text = config.read_text()
     assert NECK in text
     text = text.replace(NECK, f"{NECK}, conv_cfg=dict(type='mmsterf.SpikeConv2d'), act_cfg=None")
-    config.write_text(text + (HEADS if task == 'detection' else ''))
+    config.write_text(text + (HEADS if task == 'detection' else '') + more)
     model = load_model(str(config), None)[1]
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -33,8 +40,9 @@ def spiking_task(folder, task):
     return config, model
 
 
-def test_boxes(tmp_path):
-    model = spiking_task(tmp_path, 'detection')[1]  # mmcv's NMS takes float32 alone
+@pytest.mark.parametrize('more', ['', SPIKING_PREDICTORS], ids=['as_published', 'spiking_predictors'])
+def test_boxes(tmp_path, more):
+    model = spiking_task(tmp_path, 'detection', more)[1]  # mmcv's NMS takes float32 alone
     sample = DetDataSample(metainfo={'img_shape': (48, 64), 'ori_shape': (48, 64), 'scale_factor': (1.0, 1.0)})
     sample.set_metainfo({'batch_input_shape': (48, 64)})
     x = torch.randn(2, 3, 48, 64)
@@ -47,8 +55,9 @@ def test_boxes(tmp_path):
         torch.testing.assert_close(a.bboxes, b.bboxes, rtol=0, atol=1e-4)
         torch.testing.assert_close(a.scores, b.scores, rtol=0, atol=1e-4)
     others = {name for name, kinds in inputs.items() if not is_spike_driven(kinds)}
-    assert others == {'backbone.stem.conv', 'roi_head.bbox_head.fc_cls', 'roi_head.bbox_head.fc_reg'}
-    assert {'rpn_head.rpn_cls', 'roi_head.bbox_head.shared_fcs.1', 'neck.fpn_convs.0.conv'} < set(inputs)
+    predictors = {'roi_head.bbox_head.fc_cls', 'roi_head.bbox_head.fc_reg'}
+    assert others == {'backbone.stem.conv'} | (set() if more else predictors)
+    assert {*predictors, 'rpn_head.rpn_cls', 'roi_head.bbox_head.shared_fcs.1', 'neck.fpn_convs.0.conv'} < set(inputs)
 
 
 def test_label_maps_of_the_tool(tmp_path, capfd, monkeypatch):
