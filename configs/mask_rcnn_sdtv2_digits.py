@@ -9,6 +9,9 @@ model = dict(
         mixer=dict(_delete_=True, type='ConvMixer'),
         time_steps=time_steps,
         output='folded',
+        # At the published threshold of 1 the attention of so small a model is silent at the start, and batch norms of
+        # silence multiply gradients until they overflow.
+        neuron=dict(type='LIF', v_threshold=0.5),
     ),
     neck=dict(conv_cfg=dict(neuron=neuron)),
     rpn_head=dict(neuron=neuron),
