@@ -1,0 +1,49 @@
+# Digit scenes in ADE20K's layout (tools/dataset_converters/make_digit_scenes.py). No flips: a mirrored digit is none.
+_base_ = 'mmseg::_base_/datasets/ade20k.py'
+
+data_root = '{{$MMSTERF_DIGITS_ROOT:data/digit_scenes}}/ade'
+dataset_type = 'BaseSegDataset'
+crop_size = (
+    96,
+    96,
+)  # scenes are 160 x 160, their digits enlarged from 8 x 8 pixels: smaller ones are as good and cheaper
+metainfo = dict(
+    classes=('background', *'0123456789'),
+    palette=[[90, 90, 90], [31, 119, 180], [255, 127, 14], [44, 160, 44], [214, 39, 40], [148, 103, 189], [140, 86, 75],
+             [227, 119, 194], [188, 189, 34], [23, 190, 207], [250, 250, 250]],
+)  # fmt: skip
+load_labels = [
+    dict(type='LoadAnnotations', reduce_zero_label=True),
+    dict(type='mmsterf.CheckLabelMap', num_classes=len(metainfo['classes'])),
+]
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    *load_labels,
+    dict(type='RandomResize', scale=crop_size, ratio_range=(1.0, 1.25), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=crop_size),
+    dict(type='PackSegInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=crop_size, keep_ratio=True),
+    *load_labels,
+    dict(type='PackSegInputs'),
+]
+img_ratios = [0.8, 1.0, 1.25]
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [dict(type='Resize', scale_factor=ratio, keep_ratio=True) for ratio in img_ratios],
+            [load_labels[0]],
+            [load_labels[1]],
+            [dict(type='PackSegInputs')],
+        ],
+    ),
+]
+# What BaseSegDataset needs to be told and ADE20KDataset knows by itself.
+dataset = dict(type=dataset_type, data_root=data_root, metainfo=metainfo, reduce_zero_label=True)
+train_dataloader = dict(batch_size=8, num_workers=1, dataset=dict(pipeline=train_pipeline, **dataset))
+val_dataloader = dict(num_workers=1, dataset=dict(pipeline=test_pipeline, **dataset))
+test_dataloader = val_dataloader
