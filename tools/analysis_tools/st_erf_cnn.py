@@ -1,0 +1,187 @@
+"""Spatio-temporal effective receptive fields of plain spiking CNNs, by depth, kernel, tau, neuron and surrogate.
+
+    python tools/analysis_tools/st_erf_cnn.py [--depths 10 20 30 40] [--kernels 3 5 7] [--help]
+
+A network is a stack of (k x k convolution - batch norm - neuron) with one channel and random weights. The first value
+of each list makes the base setting; one list at a time is then gone through. Writes maps.npz, metrics.json, metrics.csv
+and, for every list of several values, figures of the maps per delay, their profiles with Gaussian fits and their
+temporal ERF (PNG, PDF) to --out.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Optional
+
+# A clone works without being installed.
+sys.path.insert(1, str(Path(__file__).resolve().parents[2]))
+
+import numpy as np
+import torch
+from torch import nn
+
+from mmsterf.engine import exit_on_error
+from mmsterf.erf import STERF, Noise, calibrated, measure, st_erf, write_csv, write_json, write_maps
+from mmsterf.snn import build_neuron
+from mmsterf.snn.neurons import NEURONS
+from mmsterf.snn.surrogates import SURROGATES
+
+WITHOUT_TAU = ('IF',)
+WITHOUT_SURROGATE = ('ILIF',)
+
+
+def settings_of(lists: dict) -> dict[str, list[dict]]:
+    """Return the settings of each study: the base, and those that differ from it in one list alone.
+
+    Args:
+        lists (dict): Values of 'depth', 'kernel', 'tau', 'neuron' and 'surrogate', the base's first.
+
+    Returns:
+        dict[str, list[dict]]: Settings by the name of the list that is gone through; lists of one value have none, but
+        if all have one, all the same, 'depth' has it.
+
+    Raises:
+        ValueError: If the base neuron has none of what is to be varied, or I-LIF neurons have a tau of 1.
+    """
+    base = {name: values[0] for name, values in lists.items()}
+    for name, without in (('tau', WITHOUT_TAU), ('surrogate', WITHOUT_SURROGATE)):
+        if len(lists[name]) > 1 and base['neuron'] in without:
+            raise ValueError(
+                f'{base["neuron"]} has no {name} to vary: give --{name}s one value, or let --neurons start with another'
+            )
+    varied = [name for name, values in lists.items() if len(values) > 1] or ['depth']
+    studies = {name: [{**base, name: value} for value in lists[name]] for name in varied}
+    if any(s['neuron'] == 'ILIF' and s['tau'] <= 1 for settings in studies.values() for s in settings):
+        raise ValueError(f'tau of ILIF must be above 1, got --taus {lists["tau"]}')
+    return studies
+
+
+def name_of(setting: dict) -> str:
+    """Name of a setting, the same for settings that make the same networks."""
+    parts = [f'depth {setting["depth"]}', f'{setting["kernel"]}x{setting["kernel"]}', setting['neuron']]
+    if setting['neuron'] not in WITHOUT_TAU:
+        parts.append(f'tau {setting["tau"]:g}')
+    if setting['neuron'] not in WITHOUT_SURROGATE:
+        parts.append(setting['surrogate'])
+    return ' '.join(parts)
+
+
+def network(setting: dict, time_steps: int, seed: int) -> nn.Sequential:
+    """Build a network of (T*N, 1, H, W), time-major, to the same shape.
+
+    Batch norms centre what enters a neuron on its threshold, where surrogate gradients are at their largest.
+    """
+    neuron = {'type': setting['neuron'], 'time_steps': time_steps}
+    if setting['neuron'] not in WITHOUT_TAU:
+        neuron['tau'] = setting['tau']
+    if setting['neuron'] not in WITHOUT_SURROGATE:
+        neuron['surrogate'] = {'type': setting['surrogate']}
+    layers = []
+    kernel = setting['kernel']
+    for _ in range(setting['depth']):
+        layers += [nn.Conv2d(1, 1, kernel, padding=kernel // 2, bias=False), nn.BatchNorm2d(1), build_neuron(neuron)]
+    model = nn.Sequential(*layers).double()
+    generator = torch.Generator().manual_seed(seed)
+    for module in model:
+        if isinstance(module, nn.Conv2d):
+            nn.init.normal_(module.weight, generator=generator)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.ones_(module.bias)
+    return model
+
+
+def average(setting: dict, num: int, size: int, time_steps: int, seed: int) -> tuple[STERF, int]:
+    """ST-ERF of the last layer's last step, averaged over `num` networks, each with an input of its own.
+
+    A map counts by its share: it is divided by its sum first, because gradients of random networks differ by orders of
+    magnitude.
+
+    Returns:
+        tuple[STERF, int]: The average, and how many of the maps were empty: a neuron outside of the window of a
+        surrogate of bounded support (Rect, PiecewiseQuadratic) has no receptive field.
+    """
+    maps = []
+    how = {'time_steps': time_steps, 'input_time': 'folded'}
+    for i in range(num):
+        inputs = Noise(1, (time_steps, 1, size, size), seed + i)
+        model = calibrated(network(setting, time_steps, seed + i), inputs, **how)
+        (result,) = st_erf(model, inputs, str(len(model) - 1), **how).values()
+        maps.append(result.mean / (result.mean.sum() or 1))
+    sem = np.std(maps, axis=0, ddof=1) / num**0.5 if num > 1 else np.full_like(maps[0], np.nan)
+    empty = sum(not a.any() for a in maps)
+    return replace(result, layer=name_of(setting), mean=np.mean(maps, axis=0), sem=sem, num=num), empty
+
+
+def draw(study: str, results: dict, out: Path) -> None:
+    """Draw the figures of one study."""
+    from mmsterf.erf import plots
+
+    note = 'RANDOM WEIGHTS (untrained)'
+    plots.save(plots.delay_figure(results, title=f'ST-ERF of plain spiking CNNs by {study}', note=note), out / study)
+    figures = {'profiles': plots.profile_figure, 'temporal': plots.temporal_figure}
+    for name, figure in figures.items():
+        plots.save(figure(results, f'Plain spiking CNNs by {study}: {name}', note), out / f'{study}_{name}')
+
+
+def parse(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.partition('\n\n    ')[0], epilog=__doc__.partition('\n\n')[2].partition('\n\n')[2]
+    )
+    add = parser.add_argument
+    add('--depths', type=int, nargs='+', default=[10, 20, 30, 40], help='numbers of layers')
+    add('--kernels', type=int, nargs='+', default=[3, 5, 7], help='kernel sides, odd')
+    add('--taus', type=float, nargs='+', default=[2.0, 1.0, 1.1, 4.0], help='membrane time constants in steps')
+    neurons = ['LIF', *sorted(set(NEURONS) - {'LIF'})]
+    add('--neurons', nargs='+', default=neurons, choices=neurons, help='types of neurons')
+    surrogates = ['Sigmoid', 'ATan', 'Rect', 'PiecewiseQuadratic']
+    add('--surrogates', nargs='+', default=surrogates, choices=list(SURROGATES), help='surrogate gradients')
+    add('--time-steps', type=int, default=4, help='steps T, each with a frame of its own (default 4)')
+    add('--num', type=int, default=20, help='random networks per setting, each with its input (default 20)')
+    add('--size', type=int, default=64, help='side of the input (default 64)')
+    add('--seed', type=int, default=0, help='of weights and inputs (default 0)')
+    add('--out', type=Path, default=Path('work_dirs/st_erf_cnn'), help='folder (default work_dirs/st_erf_cnn)')
+    args = parser.parse_args(argv)
+    least = {'depths': 1, 'kernels': 1, 'taus': 1, 'time_steps': 1, 'num': 1, 'size': 1, 'seed': 0}
+    for name, bound in least.items():
+        value = getattr(args, name)
+        if min(value if isinstance(value, list) else [value]) < bound:
+            parser.error(f'--{name.replace("_", "-")} must be at least {bound}, got {value}')
+    if any(kernel % 2 == 0 for kernel in args.kernels):
+        parser.error(f'--kernels must be odd, got {args.kernels}')
+    return args
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    """Run the command line."""
+    args = parse(argv)
+    names = ('depth', 'kernel', 'tau', 'neuron', 'surrogate')
+    lists = {name: list(dict.fromkeys(getattr(args, f'{name}s'))) for name in names}
+    results: dict[str, STERF] = {}
+    rows = []
+    with exit_on_error():
+        studies = settings_of(lists)
+        print(f'{"setting":42}{"sigma px":>10}{"R^2":>8}{"area 99 %":>11}{"half-life":>11}{"empty":>7}')
+        for setting in (setting for settings in studies.values() for setting in settings):
+            name = name_of(setting)
+            if name in results:
+                continue
+            results[name], empty = average(setting, args.num, args.size, args.time_steps, args.seed)
+            numbers = measure(results[name])
+            rows.append({**setting, **numbers, 'empty': empty})
+            sigma, r2 = ((numbers[f'{key}_h'] + numbers[f'{key}_v']) / 2 for key in ('sigma', 'r2'))
+            columns = f'{sigma:10.2f}{r2:8.3f}{numbers["area_99"]:11.3f}{numbers["half_life"]:11.2f}{empty:7}'
+            print(f'{name:42}{columns}', flush=True)
+        write_maps(args.out / 'maps.npz', results)
+        about = {key: getattr(args, key) for key in ('num', 'size', 'seed', 'time_steps')}
+        write_json(args.out / 'metrics.json', rows, {**about, 'weights': 'random'})
+        write_csv(args.out / 'metrics.csv', rows)
+        for study, settings in studies.items():
+            draw(study, {name_of(setting): results[name_of(setting)] for setting in settings}, args.out)
+    print(f'\nwritten to {args.out}')
+
+
+if __name__ == '__main__':
+    main()
