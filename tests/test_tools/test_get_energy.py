@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from tiny_tasks import write_task
 
 from mmsterf.hooks.loading import load_model
@@ -23,6 +24,13 @@ BACKBONE = "model = dict(type='mmsterf.MetaSDT', arch=dict(embed_dims=(8, 8, 16,
 def run(folder, *args) -> dict:
     get_energy.main([*map(str, args), '--out', str(folder / 'out')])
     return json.loads((folder / 'out/energy.json').read_text())
+
+
+@pytest.fixture(autouse=True)
+def _small_picture(request, monkeypatch):
+    """Drawing takes most of the time: once is enough."""
+    if request.function is not test_backbone_alone:
+        monkeypatch.setattr('mmsterf.analysis.plots.energy_figure', lambda *_: Figure(figsize=(1, 1)))
 
 
 @pytest.fixture
@@ -76,10 +84,11 @@ def test_dead_and_saturated_layers_are_pointed_out(backbone, tmp_path, capsys):
 
 def test_whole_detector_on_files_noise_and_data_set(tmp_path):
     config = write_task(tmp_path, 'detection')
+    config.write_text(config.read_text().replace('nms_pre=50, max_per_img=20', 'nms_pre=8, max_per_img=4'))
     image = tmp_path / 'data/images/0.jpg'
     by_file = run(tmp_path, config, '--images', image)
     by_data = run(tmp_path, config, '--images', 'dataset', '--num', 1)
-    noise = run(tmp_path, config, '--size', 32, 32)
+    noise = run(tmp_path, config, '--size', 24, 32)
     names = {row['layer'] for row in by_file['layers']}
     assert {'backbone.stem.conv', 'rpn_head.rpn_cls', 'roi_head.bbox_head.fc_cls'} < names
     for key in ('macs', 'acs'):  # the first image of the data set is that file
