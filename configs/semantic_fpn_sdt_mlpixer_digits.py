@@ -8,7 +8,7 @@ _base_ = [
 
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
-    data_preprocessor=dict(size=(96, 96)),
+    data_preprocessor=dict(size=(160, 160)),
     backbone=dict(
         arch=dict(_delete_=True, embed_dims=(16, 32, 64, 96)),
         mixer=dict(type='MLPixer', layout='raster'),
@@ -25,9 +25,9 @@ model = dict(
     ),
 )
 
-max_iters = 1200
+max_iters = 1600
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
-optim_wrapper = dict(optimizer=dict(lr=2e-3))
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
     dict(type='PolyLR', power=1.0, eta_min=0.0, by_epoch=False, begin=50, end=max_iters),

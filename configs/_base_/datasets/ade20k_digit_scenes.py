@@ -3,10 +3,7 @@ _base_ = 'mmseg::_base_/datasets/ade20k.py'
 
 data_root = '{{$MMSTERF_DIGITS_ROOT:data/digit_scenes}}/ade'
 dataset_type = 'BaseSegDataset'
-crop_size = (
-    96,
-    96,
-)  # scenes are 160 x 160, their digits enlarged from 8 x 8 pixels: smaller ones are as good and cheaper
+crop_size = (160, 160)  # of whole scenes
 metainfo = dict(
     classes=('background', *'0123456789'),
     palette=[[90, 90, 90], [31, 119, 180], [255, 127, 14], [44, 160, 44], [214, 39, 40], [148, 103, 189], [140, 86, 75],
@@ -16,19 +13,8 @@ load_labels = [
     dict(type='LoadAnnotations', reduce_zero_label=True),
     dict(type='mmsterf.CheckLabelMap', num_classes=len(metainfo['classes'])),
 ]
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    *load_labels,
-    dict(type='RandomResize', scale=crop_size, ratio_range=(1.0, 1.25), keep_ratio=True),
-    dict(type='RandomCrop', crop_size=crop_size),
-    dict(type='PackSegInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=crop_size, keep_ratio=True),
-    *load_labels,
-    dict(type='PackSegInputs'),
-]
+train_pipeline = [dict(type='LoadImageFromFile'), *load_labels, dict(type='PackSegInputs')]
+test_pipeline = train_pipeline
 img_ratios = [0.8, 1.0, 1.25]
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -44,6 +30,6 @@ tta_pipeline = [
 ]
 # What BaseSegDataset needs to be told and ADE20KDataset knows by itself.
 dataset = dict(type=dataset_type, data_root=data_root, metainfo=metainfo, reduce_zero_label=True)
-train_dataloader = dict(batch_size=8, num_workers=1, dataset=dict(pipeline=train_pipeline, **dataset))
+train_dataloader = dict(batch_size=4, num_workers=1, dataset=dict(pipeline=train_pipeline, **dataset))
 val_dataloader = dict(num_workers=1, dataset=dict(pipeline=test_pipeline, **dataset))
 test_dataloader = val_dataloader
