@@ -15,7 +15,7 @@ from mmsterf.registry import MODELS
 from mmsterf.snn.neurons import NEURONS
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
-SIZE = (128, 128)
+SIZE = (160, 160)  # of the digit scenes
 
 
 def build(name: str) -> torch.nn.Module:
