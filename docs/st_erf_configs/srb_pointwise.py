@@ -1,0 +1,3 @@
+# Backbone alone, for docs/st_erf.md.
+default_scope = 'mmsterf'
+model = dict(type='mmsterf.MetaSDT', arch='tiny', mixer=dict(type='SRB', layout='pointwise'), out_indices=range(5))
