@@ -20,8 +20,6 @@ model = dict(
         channels=32,
         num_classes=11,
         norm_cfg=norm_cfg,
-        # Nine pixels in ten are background.
-        loss_decode=dict(class_weight=[0.5] + [1.0] * 10),
     ),
 )
 
