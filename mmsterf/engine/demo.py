@@ -97,7 +97,7 @@ def draw_curves(log_dir: Path, path: Path) -> None:
     _save(figure, path)
 
 
-def draw_predictions(runner: Runner, path: Path, num: int = 6, score: float = 0.5) -> None:
+def draw_predictions(runner: Runner, path: Path, num: int = 6, score: float = 0.3) -> None:
     """Draw the first `num` validation scenes, ground truth beside predictions above `score`."""
     model, dataset = runner.model.eval(), runner.val_dataloader.dataset
     runner.visualizer.dataset_meta = dataset.metainfo
