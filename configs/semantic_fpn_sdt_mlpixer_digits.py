@@ -1,5 +1,5 @@
-# A small spiking Semantic FPN with MLPixer on digit scenes. Not yet a demo: runs of up to 900 iterations found the strokes
-# but did not tell the digits apart (best mIoU 0.097).
+# A small spiking Semantic FPN with MLPixer on digit scenes. Not yet a demo: runs of up to 900 iterations found the
+# strokes but did not tell the digits apart (best mIoU 0.097).
 _base_ = [
     './_base_/models/semantic_fpn_sdt.py',
     './_base_/datasets/ade20k_digit_scenes.py',
