@@ -8,6 +8,7 @@ from typing import Optional
 
 from torch import Tensor, nn
 
+from .depthwise import depthwise_conv2d, is_slow
 from .neurons import build_neuron
 
 
@@ -42,7 +43,7 @@ class SpikeConv2d(_Spiking, nn.Conv2d):
             raise NotImplementedError(
                 'efficient_conv_bn_eval calls the convolution past its neuron; leave it out of a spiking model'
             )
-        return super()._conv_forward(x, weight, bias)
+        return depthwise_conv2d(self, x) if is_slow(self, x) else super()._conv_forward(x, weight, bias)
 
 
 class SpikeConvTranspose2d(_Spiking, nn.ConvTranspose2d):

@@ -45,16 +45,16 @@ class _Count(torch.autograd.Function):
         x, high, gain = inputs
         if ctx.needs_input_grad[0]:
             ctx.gain = gain
-            # Bytes, because torch multiplies floats by booleans several times slower than by integers on CPU.
-            ctx.save_for_backward((x >= 0).logical_and_(x <= high).view(torch.uint8))
+            # One comparison, and bytes: torch's CPU comparisons, and its products of floats and booleans, are slow.
+            ctx.save_for_backward((x.clamp(0, high) == x).view(torch.uint8))
 
     @staticmethod
     def backward(ctx, grad: Tensor):
         (inside,) = ctx.saved_tensors
-        # The mask comes first, so that the product takes its layout: torch's CPU batch norm misreads gradients of a
+        # The product has the layout of the mask, not of the gradient: torch's CPU batch norm misreads gradients of a
         # single image that come with the strides of a transposed view.
-        grad = inside * grad
-        return (grad if ctx.gain == 1 else grad * ctx.gain), None, None
+        grad = inside.to(grad.dtype).mul_(grad)
+        return (grad if ctx.gain == 1 else grad.mul_(ctx.gain)), None, None
 
 
 class ILIF(nn.Module):
