@@ -60,3 +60,7 @@ class SpikeLinear(_Spiking, nn.Linear):
     Shape:
         (T*N, ..., C) to (T*N, ..., C').
     """
+
+
+SPIKING_LAYERS = (SpikeConv2d, SpikeConvTranspose2d, SpikeLinear)
+"""All of them."""

@@ -1,4 +1,4 @@
-"""Folding for inference: re-parameterised convolutions and batch norms become plain convolutions."""
+"""Folding for inference: re-parameterised convolutions, batch norms and constants of neurons go into the weights."""
 
 import copy
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .layers import SpikeConv2d
-from .neurons import build_neuron
+from .layers import SPIKING_LAYERS, SpikeConv2d
+from .neurons import ILIF, build_neuron
 
 
 class SpikeRepConv(nn.Module):
@@ -106,14 +106,22 @@ def _fold_norm(layer: nn.Module, norm: _BatchNorm) -> None:
     layer.bias.copy_(layer.bias.double() * scale + shift)
 
 
+def _fold_gain(layer: nn.Module) -> None:
+    """Let the neuron of a layer fire counts, and the weights have its constant: exact if D is a power of two."""
+    layer.neuron = copy.copy(layer.neuron)
+    layer.neuron.normalize = False
+    layer.weight.div_(layer.neuron.max_count)
+
+
 @torch.no_grad()
 def fold_norms(model: nn.Module) -> nn.Module:
     """Return a copy of a model, in evaluation mode, with every foldable part folded; the model stays as it is.
 
     Each `SpikeRepConv` becomes one 3x3 convolution, and each batch norm goes into the convolution or linear layer
     right in front of it: neighbours in an `nn.Sequential`, the two of an mmcv ConvModule, and the pairs of names that a
-    module lists as its attribute `consecutive`. Other norms stay. The result is the same function up to rounding, which
-    a neuron at its threshold can turn into a spike more or less.
+    module lists as its attribute `consecutive`. Other norms stay. The constant of a normalised I-LIF neuron goes into
+    the weights of the layer behind it. The result is the same function up to rounding, which a neuron at its threshold
+    can turn into a spike more or less.
 
     Args:
         model (nn.Module): Any model.
@@ -139,4 +147,6 @@ def fold_norms(model: nn.Module) -> nn.Module:
             if weighted and isinstance(norm, _BatchNorm) and norm.running_mean is not None:
                 _fold_norm(layer, norm)
                 setattr(module, second, nn.Identity())
+        if isinstance(module, SPIKING_LAYERS) and isinstance(module.neuron, ILIF) and module.neuron.normalize:
+            _fold_gain(module)
     return model

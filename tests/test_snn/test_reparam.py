@@ -118,3 +118,16 @@ def test_linear_and_affine_free_norms():
     model.double().eval()
     x = 3 * torch.randn(4, 3, dtype=torch.float64)
     assert torch.allclose(fold_norms(model)(x), model(x), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize('neuron', [dict(type='ILIF'), dict(type='ILIF', max_count=2, time_steps=2, tau=2.0)])
+def test_constants_of_neurons_go_into_weights(neuron):
+    model = nn.Sequential(
+        SpikeConv2d(3, 8, 3, neuron=neuron), SpikeConv2d(8, 4, 1), SpikeConv2d(4, 2, 1, neuron=dict(type='LIF'))
+    ).eval()
+    folded = fold_norms(model)
+    assert not folded[0].neuron.normalize and model[0].neuron.normalize
+    assert torch.equal(folded[0].weight * model[0].neuron.max_count, model[0].weight)
+    assert torch.equal(folded[1].weight, model[1].weight) and torch.equal(folded[2].weight, model[2].weight)
+    x = 4 * torch.rand(4, 3, 8, 8)
+    assert torch.equal(folded(x), model(x))  # bit for bit: D is a power of two
