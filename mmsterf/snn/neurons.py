@@ -27,6 +27,11 @@ def _check_positive(neuron: str, **counts) -> None:
             raise ValueError(f'{name} of {neuron} must be a positive integer, got {value!r}')
 
 
+def _check_tau(neuron: str, tau: float) -> None:
+    if tau < 1:
+        raise ValueError(f'tau of {neuron} must be at least 1, got {tau}')
+
+
 class _Count(torch.autograd.Function):
     """``round(clip(x, 0, high)) * gain`` with gradient `gain` where 0 <= x <= high.
 
@@ -69,7 +74,7 @@ class ILIF(nn.Module):
         max_count (int): Largest count D.
         normalize (bool): Divide counts (and gradients) by D, as backbones do. Necks and heads use the counts.
         time_steps (int): Number of time steps T folded into the batch.
-        tau (float): Membrane time constant in steps; matters for T > 1 alone.
+        tau (float): Membrane time constant in steps, at least 1; matters for T > 1 alone.
         eval_max_count (int, optional): Largest count in evaluation mode. The published detector's neck clips at 1
             there although it was trained with 4; only its weights need that.
 
@@ -77,7 +82,7 @@ class ILIF(nn.Module):
         (T*N, ...) to (T*N, ...), time-major.
 
     Raises:
-        ValueError: If a count or `time_steps` is not a positive integer.
+        ValueError: If a count or `time_steps` is not a positive integer, or `tau` below 1.
 
     Example:
         >>> ILIF(normalize=False)(torch.tensor([-1.0, 0.4, 0.6, 2.5, 9.0]))
@@ -96,12 +101,13 @@ class ILIF(nn.Module):
         _check_positive('ILIF', max_count=max_count, time_steps=time_steps)
         if eval_max_count is not None:
             _check_positive('ILIF', eval_max_count=eval_max_count)
+        _check_tau('ILIF', tau)
         self.max_count = max_count
         self.normalize = normalize
         self.time_steps = time_steps
         self.eval_max_count = eval_max_count
         self.node = None
-        if time_steps > 1:
+        if time_steps > 1 and tau > 1:  # at 1 nothing is carried over, and spikingjelly refuses it
             count = MultiLevelSpikeCount(max_count)
             self.node = sj_neuron.ILIFNode(tau=tau, surrogate_function=count, step_mode='m')
 
@@ -193,8 +199,7 @@ class _LeakyNeuron(ThresholdNeuron):
     """Sets tau past spikingjelly's assertion that it exceed 1: at 1, the limit, a neuron has no memory."""
 
     def __init__(self, tau: float = 2.0, **kwargs) -> None:
-        if tau < 1:
-            raise ValueError(f'tau of {type(self).__name__} must be at least 1, got {tau}')
+        _check_tau(type(self).__name__, tau)
         super().__init__(**kwargs)
         self.node.tau = float(tau)
 

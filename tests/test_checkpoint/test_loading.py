@@ -17,7 +17,7 @@ from mmengine.runner import CheckpointLoader, load_checkpoint
 from torch import nn
 
 from mmsterf.checkpoint import convert, to_published
-from mmsterf.models import MetaSDT
+from mmsterf.models import MetaSDT, MetaSDTv2, QKFormer, SpikeDrivenTransformer, Spikformer
 
 ROOT = Path(__file__).parents[2]
 DIMS = [8, 8, 16, 16]
@@ -140,6 +140,20 @@ def test_init_cfg_inside_a_detector_and_after_other_initialisers(file, classifie
     model.backbone.init_cfg = [pretrained, dict(type='Constant', layer='Conv2d', val=3.0)]
     model.init_weights()
     assert_same(model.backbone, state)
+
+
+@pytest.mark.parametrize('model', [MetaSDTv2, QKFormer, SpikeDrivenTransformer, Spikformer])
+def test_init_cfg_of_the_other_backbones(model, file):
+    small = dict(arch=dict(embed_dims=(8, 8, 16, 16))) if model is MetaSDTv2 else dict(embed_dims=32)
+    state = model(**small).state_dict()
+    path = file({'state_dict': state})
+    loaded = model(**small, init_cfg=dict(type='Pretrained', checkpoint=path))
+    loaded.init_weights()
+    assert_same(loaded, state)
+    last = list(state)[-1]
+    del state[last]
+    with pytest.raises(ValueError, match=rf'(?s)does not fit {model.__name__}.*missing \(1\): {last}'):
+        model(**small, init_cfg=dict(type='Pretrained', checkpoint=file({'state_dict': state}))).init_weights()
 
 
 def test_init_cfg_names_everything_that_does_not_fit(file, classifier):

@@ -56,6 +56,14 @@ def test_several_steps_carry_charge_but_nothing_between_calls():
     assert not neuron.state_dict()
 
 
+def test_time_constant_of_one_step_is_no_memory_and_less_is_refused():
+    x = 5 * torch.rand(12, 3)
+    assert torch.equal(ILIF(time_steps=3, tau=1)(x), ILIF()(x))
+    for steps in (1, 2):
+        with pytest.raises(ValueError, match=r'tau of ILIF must be at least 1, got 0\.5'):
+            ILIF(time_steps=steps, tau=0.5)
+
+
 def test_neuron_keeps_the_dtype_of_mixed_precision():
     for dtype in (torch.float16, torch.bfloat16):
         x = torch.tensor([0.6, 3.9], dtype=dtype, requires_grad=True)

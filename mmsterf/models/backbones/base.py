@@ -3,11 +3,11 @@
 from contextlib import contextmanager, nullcontext
 from typing import Optional
 
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
+from mmsterf.checkpoint.loading import PretrainedModule
 from mmsterf.snn import fold, rate
 
 from ..blocks import ResidualBlock
@@ -38,7 +38,7 @@ def _statistics_as_now(module: nn.Module):
     return recompute()
 
 
-class SpikingBackbone(BaseModule):
+class SpikingBackbone(PretrainedModule):
     """Base of the spiking backbones: a stem, then stages, each of which ends in a map.
 
     Subclasses build their modules, name them in `_stages`, and call `_ready`.
@@ -51,7 +51,8 @@ class SpikingBackbone(BaseModule):
         frozen_stages (int): -1 trains all; 0 freezes the stem, k the stem and the first k stages.
         norm_eval (bool): Keep batch statistics fixed in training.
         with_cp (bool): Recompute blocks in the backward pass to save memory.
-        init_cfg (dict, optional): mmengine initialisation, for example ``dict(type='Pretrained', ...)``.
+        init_cfg (dict, optional): mmengine initialisation. ``dict(type='Pretrained', checkpoint=...)`` takes converted
+            and published files, and fails if a tensor is missing, unknown or misshapen.
 
     Attributes:
         out_strides (tuple[int]): Strides of the returned maps.

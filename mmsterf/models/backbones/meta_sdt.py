@@ -4,7 +4,6 @@ from typing import Optional, Union
 
 from torch import nn
 
-from mmsterf.checkpoint.loading import PretrainedModule
 from mmsterf.registry import MODELS
 
 from ..blocks import ResidualBlock, attention_block, conv_block
@@ -25,7 +24,7 @@ NUM_HEADS = 8
 
 
 @MODELS.register_module()
-class MetaSDT(PretrainedModule, SpikingBackbone):
+class MetaSDT(SpikingBackbone):
     """Meta-SDT backbone (Spike-driven Transformer v3 architecture; I-LIF neurons and one time step by default).
 
     Source: "Unveiling the Spatial-temporal Effective Receptive Fields of Spiking Neural Networks" (NeurIPS 2025),
