@@ -45,6 +45,13 @@ def _installed_path(package: str, otherwise=_hub.get_installed_path) -> str:
     return str(Path(__file__).parent) if package == 'mmsterf' else otherwise(package)
 
 
+def _external_path(package_path: str, name: str, otherwise=_config._get_external_cfg_path) -> str:
+    if name.startswith('_base_/'):  # in no model index; to read all of one takes mmengine most of a second each time
+        raise ValueError(f'{name} is not in the model index')
+    return otherwise(package_path, name)
+
+
+_config._get_external_cfg_path = _external_path
 for _module in (_config, _hub):
     _module._get_package_and_cfg_path = _package_and_path
     _module.get_installed_path = _installed_path

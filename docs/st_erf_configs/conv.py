@@ -1,3 +1,4 @@
 # Backbone alone, for docs/st_erf.md.
 default_scope = 'mmsterf'
 model = dict(type='mmsterf.MetaSDT', arch='tiny', mixer=dict(type='ConvMixer'), out_indices=range(5))
+st_erf_layers = ('stage1a', 'stage1b', 'stage2', 'stage3', 'stage4')

@@ -31,7 +31,12 @@ def parse(argv: Optional[list[str]] = None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add('models', nargs='+', metavar='CONFIG [CHECKPOINT]', help='config files (.py), each with its checkpoint or none')
-    add('--layers', nargs='+', help="names or patterns (default: the backbone's maps); `NAME:I` is output I of a tuple")
+    add(
+        '--layers',
+        nargs='+',
+        help='names or patterns; `NAME:I` is output I of a tuple '
+        "(default: the config's `st_erf_layers`, or the backbone's maps)",
+    )
     add('--list-layers', action='store_true', help='print names and output shapes, and stop')
     add('--input', nargs='+', default=['noise'], metavar='SOURCE', help='noise (default), dataset, or image files')
     add('--num', type=int, default=20, help='number of inputs (default 20)')
@@ -103,7 +108,7 @@ def analyse(config: str, checkpoint: Optional[str], args: argparse.Namespace, na
         with bar(f'{name}: calibration') as progress:
             model = calibrated(model, first, progress=progress, **how)
         weights += f', batch norms calibrated on {len(first)} inputs'
-    layers = args.layers or default_layers(model, time_steps)
+    layers = args.layers or cfg.get('st_erf_layers') or default_layers(model, time_steps)
     with bar(name) as progress, warnings.catch_warnings(record=True) as caught:
         results = st_erf(
             model, inputs, layers, position=args.position, step=args.step, batch_size=args.batch_size,
