@@ -202,6 +202,12 @@ def test_drop_path_grows_and_drops_samples():
     [
         (dict(arch='huge'), "nano, tiny, small, base.*'huge'"),
         (dict(arch=dict(embed_dims=(8, 16, 20, 32))), 'multiples of 8'),
+        (
+            dict(arch=dict(**SMALL, depths=(1, 1, 2, 6))),
+            r'depths of arch must be 5 positive integers, got \(1, 1, 2, 6\)',
+        ),
+        (dict(arch=dict(**SMALL, depths=(1, 1, 0, 6, 2))), 'depths of arch'),
+        (dict(arch=dict(**SMALL, layers=5)), r'arch as a dict is .*layers'),
         (dict(out_indices=(1, 7)), r'\(1, 7\)'),
         (dict(out_indices=()), r'out_indices'),
         (dict(frozen_stages=9), 'frozen_stages must be -1 to 5, got 9'),
@@ -239,3 +245,13 @@ def test_model_can_be_copied_and_averaged():
     x = torch.randn(2, 3, 32, 32)
     for a, b in zip(model.eval()(x), average.eval()(x)):
         assert torch.equal(a, b)
+
+
+def test_depths():
+    model = MetaSDT(dict(**SMALL, depths=(1, 2, 3, 1, 2)), drop_path_rate=0.8)
+    stages = [getattr(model, f'stage{name}') for name in ('1a', '1b', '2', '3', '4')]
+    assert [len(stage) for stage in stages] == [1, 2, 3, 1, 2]
+    assert [block.drop_path.drop_prob for stage in stages for block in stage] == pytest.approx(
+        [0.1 * i for i in range(9)]
+    )
+    assert model.state_dict().keys() < MetaSDT(dict(**SMALL, depths=(1, 2, 3, 2, 2))).state_dict().keys()

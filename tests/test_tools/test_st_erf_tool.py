@@ -129,6 +129,17 @@ def test_time_and_comparison(tool, configs, tmp_path, capsys):
     assert all(maps[k].shape == (2, 32, 48) for k in maps)
 
 
+def test_a_config_may_name_its_layers(tool, configs, tmp_path):
+    with open(configs['stock'], 'a') as file:
+        file.write("st_erf_layers = ('backbone.stem', 'backbone.layer2')\n")
+    common = (configs['stock'], '--size', 32, 32, '--num', 1)
+    run(tool, *common, '--out', tmp_path / 'named')
+    run(tool, *common, '--layers', 'backbone.layer1', '--out', tmp_path / 'asked')
+    found = {n: set(np.load(tmp_path / n / 'maps.npz')) for n in ('named', 'asked')}
+    assert found['named'] == {f'{k}/backbone.{n}' for k in ('mean', 'sem') for n in ('stem', 'layer2')}
+    assert found['asked'] == {f'{k}/backbone.layer1' for k in ('mean', 'sem')}
+
+
 def test_files_position_and_heads(tool, configs, tmp_path):
     arguments = ('--layers', 'decode_head', 'backbone:0', '--heads', '--position', 0, 47, '--out', tmp_path / 'out')
     files = sorted((tmp_path / 'images').glob('*.png'))

@@ -32,7 +32,8 @@ class MetaSDT(SpikingBackbone):
     starts with a neuron if it is to be spiking.
 
     Args:
-        arch (str | dict): 'nano', 'tiny', 'small', 'base', or ``dict(embed_dims=(C0, C1, C2, C3))``.
+        arch (str | dict): 'nano', 'tiny', 'small', 'base', or ``dict(embed_dims=(C0, C1, C2, C3))``, optionally with
+            `depths`, the blocks of stages 1a, 1b, 2, 3 and 4; (1, 1, 2, 6, 2) as published by default.
         mixer (dict): Mixer of stages 1a, 1b and 2: ``dict(type='ConvMixer')``, ``dict(type='MLPixer',
             layout='raster' | 'pointwise', dropout=0.)`` or ``dict(type='SRB', layout=...)``.
         mlp_ratio (float): Expansion e of mixers and MLPs.
@@ -92,15 +93,15 @@ class MetaSDT(SpikingBackbone):
     ) -> None:
         neuron = neuron or {'type': self.default_neuron}
         super().__init__(neuron, time_steps, output, frozen_stages, norm_eval, with_cp, init_cfg)
-        dims = self._embed_dims(arch)
+        dims, depths = self._dims_and_depths(arch)
         norm_cfg = norm_cfg or {'type': 'BN'}
         common = {'norm_cfg': norm_cfg, 'neuron': self.neuron}
 
         channels = (dims[0] // 2, *dims)
         strides = (2, 4, 8, 16, 16)
-        drop_path = drop_path_rates(drop_path_rate, sum(DEPTHS))
+        drop_path = drop_path_rates(drop_path_rate, sum(depths))
         self.stem = conv_norm(in_channels, channels[0], 7, norm_cfg, stride=2, bias=True)
-        for i, (stage, depth) in enumerate(zip(STAGES, DEPTHS)):
+        for i, (stage, depth) in enumerate(zip(STAGES, depths)):
             if i > 0:
                 stride = strides[i] // strides[i - 1]
                 down = spike_conv_norm(channels[i - 1], channels[i], 3, stride=stride, bias=True, **common)
@@ -121,18 +122,25 @@ class MetaSDT(SpikingBackbone):
     def _attention_block(self, **kwargs) -> ResidualBlock:
         return attention_block(num_heads=NUM_HEADS, **kwargs)
 
-    def _embed_dims(self, arch: Union[str, dict]) -> tuple:
+    def _dims_and_depths(self, arch: Union[str, dict]) -> tuple:
         if isinstance(arch, str):
             if arch not in self.archs:
                 raise ValueError(f'arch must be one of {", ".join(self.archs)} or dict(embed_dims=...), got {arch!r}')
-            return self.archs[arch]
-        dims = tuple(arch.get('embed_dims', ()))
-        if set(arch) != {'embed_dims'} or len(dims) != 4 or dims[0] % 2 or any(d % NUM_HEADS for d in dims[2:]):
+            return self.archs[arch], DEPTHS
+        dims, depths = tuple(arch.get('embed_dims', ())), tuple(arch.get('depths', DEPTHS))
+        if (
+            set(arch) - {'depths'} != {'embed_dims'}
+            or len(dims) != 4
+            or dims[0] % 2
+            or any(d % NUM_HEADS for d in dims[2:])
+        ):
             raise ValueError(
                 'arch as a dict is dict(embed_dims=(C0, C1, C2, C3)) with C0 even and C2, C3 multiples of '
                 f'{NUM_HEADS}, got {arch}'
             )
-        return dims
+        if len(depths) != len(STAGES) or not all(isinstance(depth, int) and depth > 0 for depth in depths):
+            raise ValueError(f'depths of arch must be {len(STAGES)} positive integers, got {depths}')
+        return dims, depths
 
     def _stages(self) -> list:
         downs = [self.stem, *(getattr(self, f'down{stage}') for stage in STAGES[1:])]

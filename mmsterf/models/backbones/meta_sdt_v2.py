@@ -26,7 +26,7 @@ class MetaSDTv2(MetaSDT):
     Next-generation Neuromorphic Chips", ICLR 2024.
 
     Args:
-        arch (str | dict): '15M', '31M', '55M', or ``dict(embed_dims=(C0, C1, C2, C3))``.
+        arch (str | dict): '15M', '31M', '55M', or ``dict(embed_dims=(C0, C1, C2, C3))``, optionally with `depths`.
         time_steps (int): Time steps T.
         **kwargs: As `MetaSDT`; `neuron` is ``dict(type='LIF')`` by default.
 
