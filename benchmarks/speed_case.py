@@ -94,7 +94,8 @@ def main(arch: str, mixer: str, runs: str, threads: str, what: str, mode: str, s
     if what == 'peak':
         with torch.inference_mode():
             return {'gflops': peak_gflops()}
-    model = build(what, arch, mixer).train(training)
+    model = build(what, arch, mixer)
+    model.train(training)  # not chained: stock Swin returns nothing
     parameters = sum(p.numel() for p in model.parameters())
     if what == 'folded':
         model = fold_norms(model)

@@ -1,4 +1,4 @@
-# The demo over time: the small spiking Semantic FPN of the digit scenes on Meta-SDT v2, LIF neurons over 4 time steps.
+# Over time: a small spiking Semantic FPN of the digit scenes on Meta-SDT v2, LIF neurons over 4 time steps.
 _base_ = './semantic_fpn_sdt_mlpixer_digits.py'
 
 time_steps = 4
@@ -6,6 +6,8 @@ neuron = dict(type='ILIF', normalize=False, time_steps=time_steps)
 model = dict(
     backbone=dict(
         type='mmsterf.MetaSDTv2',
+        arch=dict(embed_dims=(16, 32, 64, 96)),
+        mlp_ratio=4,
         mixer=dict(_delete_=True, type='ConvMixer'),
         time_steps=time_steps,
         output='folded',
@@ -13,6 +15,6 @@ model = dict(
         # 1, where gradients overflowed on some batches, and a third at this one.
         neuron=dict(type='LIF', v_threshold=0.5),
     ),
-    neck=dict(conv_cfg=dict(neuron=neuron)),
+    neck=dict(in_channels=[8, 16, 32, 96], conv_cfg=dict(neuron=neuron)),
     decode_head=dict(neuron=neuron),
 )

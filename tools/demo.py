@@ -23,7 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--config', default=str(CONFIG), help='detection config on digit scenes')
     parser.add_argument('--data', default='data/digit_scenes', help='folder of the scenes, made if missing')
-    parser.add_argument('--train', type=int, default=800, help='training scenes to make')
+    parser.add_argument('--train', type=int, default=3200, help='training scenes to make')
     parser.add_argument('--val', type=int, default=120, help='validation scenes to make')
     parser.add_argument('--work-dir', default='work_dirs/demo', help='folder of the results')
     parser.add_argument('--epochs', type=int, help="length of training, the config's by default")

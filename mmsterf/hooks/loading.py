@@ -50,7 +50,8 @@ def load_model(
             logger.setLevel(level)
     if checkpoint is not None:
         _load(model, checkpoint)
-    return cfg, model.eval()
+    model.eval()  # not chained: stock Swin returns nothing
+    return cfg, model
 
 
 def _pair(option: str) -> tuple[str, str]:

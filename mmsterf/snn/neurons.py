@@ -41,25 +41,28 @@ class _Count(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Tensor, high: int, gain: float) -> Tensor:
-        y = x.clamp(0, high).round_()
-        return y if gain == 1 else y.mul_(gain)
+    def forward(x: Tensor, high: int, gain: float, learns: bool) -> tuple:
+        y = x.clamp(0, high)
+        # One comparison, and bytes: torch's CPU comparisons, and its products of floats and booleans, are slow.
+        inside = (y == x).view(torch.uint8) if learns else None
+        y.round_()
+        return (y if gain == 1 else y.mul_(gain)), inside
 
     @staticmethod
     def setup_context(ctx, inputs, output) -> None:
-        x, high, gain = inputs
-        if ctx.needs_input_grad[0]:
-            ctx.gain = gain
-            # One comparison, and bytes: torch's CPU comparisons, and its products of floats and booleans, are slow.
-            ctx.save_for_backward((x.clamp(0, high) == x).view(torch.uint8))
+        inside = output[1]
+        ctx.gain = inputs[2]
+        if inside is not None:
+            ctx.mark_non_differentiable(inside)
+            ctx.save_for_backward(inside)
 
     @staticmethod
-    def backward(ctx, grad: Tensor):
+    def backward(ctx, grad: Tensor, _):
         (inside,) = ctx.saved_tensors
         # The product has the layout of the mask, not of the gradient: torch's CPU batch norm misreads gradients of a
         # single image that come with the strides of a transposed view.
         grad = inside.to(grad.dtype).mul_(grad)
-        return (grad if ctx.gain == 1 else grad.mul_(ctx.gain)), None, None
+        return (grad if ctx.gain == 1 else grad.mul_(ctx.gain)), None, None, None
 
 
 class ILIF(nn.Module):
@@ -115,7 +118,7 @@ class ILIF(nn.Module):
         gain = 1 / self.max_count if self.normalize else 1
         high = self.max_count if self.training or self.eval_max_count is None else self.eval_max_count
         if self.node is None:
-            return _Count.apply(x, high, gain)
+            return _Count.apply(x, high, gain, x.requires_grad and torch.is_grad_enabled())[0]
         return _run(self.node, x, self.time_steps).clamp(max=high) * gain
 
     def extra_repr(self) -> str:

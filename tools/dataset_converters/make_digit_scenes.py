@@ -243,7 +243,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         )
 
     add('--out', 'folder to make', Path('data/digit_scenes'), type=Path)
-    add('--train', 'number of training scenes', 800, 'N')
+    add('--train', 'number of training scenes', 3200, 'N')
     add('--val', 'number of validation scenes', 120, 'N')
     add('--size', 'height and width of the scenes, pixels', default.size, ('H', 'W'))
     add('--digits', 'digits per scene; fewer where no more find room', default.digits, ('MIN', 'MAX'))

@@ -3,19 +3,22 @@ _base_ = 'mmseg::_base_/datasets/ade20k.py'
 
 data_root = '{{$MMSTERF_DIGITS_ROOT:data/digit_scenes}}/ade'
 dataset_type = 'BaseSegDataset'
-crop_size = (160, 160)  # of whole scenes
+# Networks see whole scenes at half their size, where a digit still has more pixels than its scan of 8x8; labels and
+# predictions have the full size.
+crop_size = (80, 80)
 metainfo = dict(
     classes=('background', *'0123456789'),
     palette=[[90, 90, 90], [31, 119, 180], [255, 127, 14], [44, 160, 44], [214, 39, 40], [148, 103, 189], [140, 86, 75],
              [227, 119, 194], [188, 189, 34], [23, 190, 207], [250, 250, 250]],
 )  # fmt: skip
+scale = dict(type='Resize', scale=crop_size[::-1], keep_ratio=False)
 load_labels = [
     dict(type='LoadAnnotations', reduce_zero_label=True),
     dict(type='mmsterf.CheckLabelMap', num_classes=len(metainfo['classes'])),
 ]
-train_pipeline = [dict(type='LoadImageFromFile'), *load_labels, dict(type='PackSegInputs')]
+train_pipeline = [dict(type='LoadImageFromFile'), scale, *load_labels, dict(type='PackSegInputs')]
 test_pipeline = train_pipeline
-img_ratios = [0.8, 1.0, 1.25]
+img_ratios = [0.4, 0.5, 0.625]
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(
@@ -30,6 +33,6 @@ tta_pipeline = [
 ]
 # What BaseSegDataset needs to be told and ADE20KDataset knows by itself.
 dataset = dict(type=dataset_type, data_root=data_root, metainfo=metainfo, reduce_zero_label=True)
-train_dataloader = dict(batch_size=4, num_workers=1, dataset=dict(pipeline=train_pipeline, **dataset))
+train_dataloader = dict(batch_size=8, num_workers=1, dataset=dict(pipeline=train_pipeline, **dataset))
 val_dataloader = dict(num_workers=1, dataset=dict(pipeline=test_pipeline, **dataset))
 test_dataloader = val_dataloader
