@@ -140,6 +140,15 @@ def test_a_config_may_name_its_layers(tool, configs, tmp_path):
     assert found['asked'] == {f'{k}/backbone.layer1' for k in ('mean', 'sem')}
 
 
+def test_backbones_whose_train_returns_nothing(tmp_path):
+    from mmsterf.hooks.loading import load_model
+
+    config = tmp_path / 'swin.py'
+    config.write_text("model = dict(type='mmdet.SwinTransformer', embed_dims=12, depths=(1, 1), num_heads=(1, 1), "
+                      "strides=(4, 2), out_indices=(0, 1))\n")  # fmt: skip
+    assert load_model(str(config), None)[1].training is False
+
+
 def test_files_position_and_heads(tool, configs, tmp_path):
     arguments = ('--layers', 'decode_head', 'backbone:0', '--heads', '--position', 0, 47, '--out', tmp_path / 'out')
     files = sorted((tmp_path / 'images').glob('*.png'))
