@@ -1,14 +1,18 @@
 """Label maps of semantic segmentation, checked when they are read."""
 
+from pathlib import Path
+
 import numpy as np
 from mmcv.transforms import BaseTransform
+from PIL import Image
 
+from mmsterf.errors import InvalidInput
 from mmsterf.registry import TRANSFORMS
 
 
 @TRANSFORMS.register_module()
 class CheckLabelMap(BaseTransform):
-    """Refuse label maps of another size than their image, or with values that are no class.
+    """Refuse label maps of another size than their image, with values that are no class, with channels or 16 bits.
 
     mmseg's own errors come much later (a loss on a device, a metric), or not at all. Stands right behind
     `LoadAnnotations`, in training and in testing.
@@ -20,7 +24,7 @@ class CheckLabelMap(BaseTransform):
     Required keys: img_path, seg_map_path, ori_shape, gt_seg_map, reduce_zero_label.
 
     Raises:
-        ValueError: Names the file, what was found and what is valid, as the file has it (before `reduce_zero_label`).
+        InvalidInput: Names the file, what was found and what is valid, as the file has it (before `reduce_zero_label`).
 
     Example:
         >>> dict(type='mmsterf.CheckLabelMap', num_classes=150)
@@ -33,8 +37,17 @@ class CheckLabelMap(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Return `results` as they are, or raise."""
         labels, file = results['gt_seg_map'], results['seg_map_path']
+        if labels.ndim != 2:
+            raise InvalidInput(
+                f'label map {file} has {labels.shape[-1]} channels: a label map has one, with the number of the class'
+            )
+        if Path(file).is_file():
+            mode = Image.open(file).mode
+            # mmseg takes their lowest byte.
+            if mode.startswith(('I', 'F')):
+                raise InvalidInput(f'label map {file} has more than 8 bits per pixel (mode {mode}): it must have 8')
         if labels.shape != tuple(results['ori_shape']):
-            raise ValueError(
+            raise InvalidInput(
                 f'label map {file} has shape {labels.shape}, but its image {results["img_path"]} is of '
                 f'(height, width) {tuple(results["ori_shape"])}: they must be the same'
             )
@@ -43,7 +56,7 @@ class CheckLabelMap(BaseTransform):
         if len(wrong):
             first = int(bool(results['reduce_zero_label']))
             ignored = f'0 or {self.ignore_index}' if first else self.ignore_index
-            raise ValueError(
+            raise InvalidInput(
                 f'label map {file} has values {(wrong + first).tolist()}; valid are {first} to '
                 f'{self.num_classes - 1 + first} ({self.num_classes} classes), and {ignored} for pixels to ignore'
             )

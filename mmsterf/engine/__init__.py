@@ -3,6 +3,8 @@
 Importing this package imports no mm* package, so that `check_versions` can speak first.
 """
 
-from .versions import check_versions, exit_on_error
+from mmsterf.errors import exit_on_error
+
+from .versions import check_versions
 
 __all__ = ['check_versions', 'exit_on_error']

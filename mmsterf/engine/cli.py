@@ -3,6 +3,7 @@
 import argparse
 import os
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Optional
 
@@ -10,7 +11,10 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from mmsterf.errors import InvalidInput, exit_on_error
+
 from .checkpoints import allow_mmengine_checkpoints, check_checkpoint, prepare_resume
+from .checks import ClassCountHook, check_model, check_weights
 from .config import load_config
 from .data import check_data
 from .device import adapt_to_device, enable_amp
@@ -18,11 +22,11 @@ from .testing import (
     FoldHook,
     SpikeDrivenHook,
     augment_at_test_time,
-    check_detector,
     show_predictions,
     write_predictions,
 )
-from .versions import exit_on_error
+
+_RUNS = count()
 
 
 def train(argv: Optional[Sequence[str]] = None) -> Runner:
@@ -53,7 +57,8 @@ def train(argv: Optional[Sequence[str]] = None) -> Runner:
         make_resumable(cfg)
         adapt_to_device(cfg, args.launcher)
     runner = _runner(cfg)
-    runner.train()
+    with exit_on_error(InvalidInput):
+        runner.train()
     return runner
 
 
@@ -87,11 +92,14 @@ def test(argv: Optional[Sequence[str]] = None) -> dict:
             augment_at_test_time(cfg)
         adapt_to_device(cfg, args.launcher)
     runner = _runner(cfg)
+    with exit_on_error():
+        check_weights(runner.model, args.checkpoint)
     if args.fold:
         runner.register_hook(FoldHook())
     if args.spike_driven:
         runner.register_hook(SpikeDrivenHook())
-    return runner.test()
+    with exit_on_error(InvalidInput):
+        return runner.test()
 
 
 def make_resumable(cfg: Config) -> None:
@@ -150,7 +158,11 @@ def _config(args: argparse.Namespace) -> Config:
 
 
 def _runner(cfg: Config) -> Runner:
+    if cfg.get('visualizer'):
+        # mmengine hands out the first visualizer of a name again, which writes to the folder of the run before.
+        cfg.visualizer.name = f'{cfg.visualizer.get("name", "visualizer")}_{next(_RUNS)}'
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     with exit_on_error():
-        check_detector(runner)
+        check_model(runner.model)
+    runner.register_hook(ClassCountHook())
     return runner

@@ -7,6 +7,8 @@ from mmengine.config import Config
 
 from .config import dataset_leaves
 
+# Data sets of mmseg that list a folder of images, .jpg unless told otherwise, with .png label maps.
+_FOLDERS = ('ADE20KDataset', 'BaseSegDataset')
 _ELSEWHERE = '--cfg-options data_root=PATH{variable} tells where else it is'
 
 
@@ -20,7 +22,7 @@ def check_data(cfg: Config, splits: tuple) -> None:
     Raises:
         FileNotFoundError: Names everything that is missing by its absolute path, and how to get or link it.
     """
-    missing, advice = {}, {}
+    missing, advice, empty = {}, {}, []
     for split in splits:
         loader, evaluator = cfg.get(f'{split}_dataloader'), cfg.get(f'{split}_evaluator')
         leaves = list(dataset_leaves(loader['dataset'])) if isinstance(loader, dict) else []
@@ -29,6 +31,8 @@ def check_data(cfg: Config, splits: tuple) -> None:
                 if not path.exists():
                     missing.setdefault(path.absolute(), f'{what} of {split}_dataloader')
                     advice.setdefault(_how_to_get(leaf))
+            if not missing:
+                empty += _without_files(leaf, split)
         for metric in evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]:
             if isinstance(metric, dict) and _is_local(metric.get('ann_file')) and not Path(metric['ann_file']).exists():
                 missing.setdefault(Path(metric['ann_file']).absolute(), f'ann_file of {split}_evaluator')
@@ -36,6 +40,8 @@ def check_data(cfg: Config, splits: tuple) -> None:
     if missing:
         lines = ''.join(f'\n  {path} ({what})' for path, what in missing.items())
         raise FileNotFoundError(f'the data set is not there; missing are{lines}\n' + '\n'.join(advice))
+    if empty:
+        raise FileNotFoundError('; '.join(empty))
 
 
 def _paths(leaf: dict) -> Iterator[tuple]:
@@ -48,14 +54,36 @@ def _paths(leaf: dict) -> Iterator[tuple]:
             yield what, Path(root) / path
 
 
+def _without_files(leaf: dict, split: str) -> Iterator[str]:
+    """What images and label maps a segmentation data set of folders lacks, a clause each."""
+    paths = {what.rpartition('.')[2]: path for what, path in _paths(leaf)}
+    if leaf.get('type', '').rpartition('.')[2] not in _FOLDERS or leaf.get('ann_file') or 'img_path' not in paths:
+        return
+    suffixes = {'img_path': leaf.get('img_suffix', '.jpg'), 'seg_map_path': leaf.get('seg_map_suffix', '.png')}
+    names = {
+        key: {str(file.relative_to(paths[key]))[: -len(suffix)] for file in paths[key].rglob(f'*{suffix}')}
+        for key, suffix in suffixes.items()
+        if key in paths
+    }
+    if not names['img_path']:
+        folder = paths['img_path'].absolute()
+        yield f'no *{suffixes["img_path"]} in {folder} (data_prefix.img_path of {split}_dataloader)'
+    elif lacking := sorted(names['img_path'] - names.get('seg_map_path', names['img_path'])):
+        yield (
+            f'{len(lacking)} of {len(names["img_path"])} images of {split}_dataloader have no label map in '
+            f'{paths["seg_map_path"].absolute()}, {lacking[0]}{suffixes["seg_map_path"]} first'
+        )
+
+
 def _is_local(path) -> bool:
     return isinstance(path, str) and '://' not in path and not path.startswith('s3:')
 
 
 def _how_to_get(leaf: dict) -> str:
     root = (leaf.get('data_root') or 'data').rstrip('/')
-    kind = f'{leaf.get("type")} {root}'.lower()
-    if 'digit' in kind:
+    kind = str(leaf.get('type')).lower()
+    classes = (leaf.get('metainfo') or {}).get('classes') or ()
+    if set('0123456789') <= set(classes):
         source = (
             f'python tools/dataset_converters/make_digit_scenes.py --out {Path(root).parent} makes the digit scenes'
         )

@@ -15,11 +15,11 @@ from mmengine.runner import Runner
 from mmsterf.erf import replace_file
 
 from .checkpoints import allow_mmengine_checkpoints
+from .checks import check_model
 from .cli import make_resumable
 from .config import load_config
 from .data import check_data
 from .device import adapt_to_device
-from .testing import check_detector
 
 matplotlib.use('Agg')
 from matplotlib import pyplot as plt
@@ -50,7 +50,7 @@ def run(config: str, data: Path, work_dir: Path, epochs: Optional[int] = None) -
     make_resumable(cfg)
     adapt_to_device(cfg, 'none')
     runner = Runner.from_cfg(cfg)
-    check_detector(runner)
+    check_model(runner.model)
 
     metrics = {'before': runner.val()}
     runner.train()

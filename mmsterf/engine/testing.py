@@ -54,7 +54,9 @@ def write_predictions(cfg: Config, out: str) -> None:
     else:
         if is_pickle:
             raise ValueError(f'--out {out}: label maps are written into a folder, give its name')
-        metrics[0].update(output_dir=out, keep_results=True)
+        for metric in metrics:
+            if metric['type'] in ('IoUMetric', 'mmseg.IoUMetric'):
+                metric.update(output_dir=out, keep_results=True)
 
 
 def augment_at_test_time(cfg: Config) -> None:
@@ -87,21 +89,6 @@ def _flipped(pipeline: list) -> list:
     pack.meta_keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction')
     flips = [{'type': 'RandomFlip', 'prob': 1.0}, {'type': 'RandomFlip', 'prob': 0.0}]
     return [*deepcopy(pipeline[:-1]), {'type': 'TestTimeAug', 'transforms': [flips, [pack]]}]
-
-
-def check_detector(runner: Runner) -> None:
-    """Refuse a detector whose strides disagree with its spiking backbone's.
-
-    Raises:
-        ValueError: Names both.
-    """
-    model = runner.model
-    while hasattr(model, 'module'):  # wrapped for several processes, or for test-time augmentation
-        model = model.module
-    if hasattr(getattr(model, 'backbone', None), 'out_strides'):
-        from mmsterf.models.det import check_strides
-
-        check_strides(model)
 
 
 class FoldHook(Hook):

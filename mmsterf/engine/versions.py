@@ -1,8 +1,6 @@
-"""Which versions of the OpenMMLab stack mmsterf runs on, and one sentence when they are not there."""
+"""Which versions of the OpenMMLab stack mmsterf runs on."""
 
 import re
-import sys
-from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -46,15 +44,6 @@ def check_versions(one_task: bool = False) -> None:
             f'mmsterf needs the compiled operators of mmcv, and `import mmcv._ext` fails ({error}); build mmcv again '
             f'next to the installed torch {version("torch")}: MMCV_WITH_OPS=1 pip install --no-build-isolation mmcv'
         ) from error
-
-
-@contextmanager
-def exit_on_error():
-    """Turn the expected errors of a command line into one line and exit status 1, without a traceback."""
-    try:
-        yield
-    except (ImportError, OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
 
 
 def _problem(name: str, families: dict) -> str:

@@ -85,14 +85,44 @@ def test_present_data_and_other_splits_pass(config, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ('kind', 'root', 'advice'),
+    ('kind', 'root', 'classes', 'advice'),
     [
-        ('ADE20KDataset', 'data/ade/ADEChallengeData2016', 'MMSTERF_ADE_ROOT'),
-        ('CocoDataset', 'data/digit_scenes/coco', 'make_digit_scenes.py --out data/digit_scenes makes'),
-        ('VOCDataset', 'data/voc', 'Put or link the data at data/voc'),
+        ('ADE20KDataset', 'data/ade/ADEChallengeData2016', None, 'MMSTERF_ADE_ROOT'),
+        ('ADE20KDataset', '/home/digits/coco', None, 'MMSTERF_ADE_ROOT'),
+        ('CocoDataset', 'data/scenes/coco', '0123456789', 'make_digit_scenes.py --out data/scenes makes'),
+        ('BaseSegDataset', '/ade', ('background', *'0123456789'), 'make_digit_scenes.py --out / makes'),
+        ('VOCDataset', 'data/voc', ('cat', 'dog'), 'Put or link the data at data/voc'),
     ],
 )
-def test_advice_fits_the_data(kind, root, advice):
+def test_advice_fits_the_data(kind, root, classes, advice):
     dataset = {'type': kind, 'data_root': root, 'data_prefix': {'img_path': 'nothing'}}
+    if classes:
+        dataset['metainfo'] = {'classes': tuple(classes)}
     with pytest.raises(FileNotFoundError, match=advice):
         check_data(Config({'test_dataloader': {'dataset': dataset}}), ('test',))
+
+
+@pytest.mark.parametrize(
+    ('files', 'message'),
+    [
+        (['labels/a.png'], r'no \*\.jpg in .*/images \(data_prefix\.img_path of train_dataloader\)'),
+        (['images/a.png', 'labels/a.png'], r'no \*\.jpg in .*/images'),
+        (['images/a.jpg', 'images/b.jpg', 'labels/a.png'], r'1 of 2 images of train_dataloader .* b\.png first'),
+        (['images/a.jpg', 'labels/a.png', 'labels/b.png'], None),
+    ],
+    ids=['none', 'suffix', 'label', 'complete'],
+)
+def test_segmentation_folders_without_files(tmp_path, files, message):
+    for folder in ('images', 'labels'):
+        (tmp_path / folder).mkdir()
+    for file in files:
+        (tmp_path / file).touch()
+    dataset = dict(
+        type='ADE20KDataset', data_root=str(tmp_path), data_prefix=dict(img_path='images', seg_map_path='labels')
+    )
+    cfg = Config({'train_dataloader': {'dataset': dataset}})
+    if message is None:
+        check_data(cfg, ('train',))
+        return
+    with pytest.raises(FileNotFoundError, match=message):
+        check_data(cfg, ('train',))

@@ -12,7 +12,7 @@ from mmengine.structures import InstanceData
 from torch import nn
 
 from mmsterf.checkpoint import convert
-from mmsterf.models.det import check_strides
+from mmsterf.models.strides import check_strides
 from mmsterf.registry import MODELS
 from mmsterf.snn import ILIF, SpikeConv2d, SpikeConvTranspose2d, SpikeLinear
 

@@ -125,7 +125,8 @@ BAD = {
     'value': (np.where(np.eye(48, 64), 151, LABELS), r'values \[151\]; valid are 1 to 150 .*0 or 255 .*ignore'),
     'values': (np.where(np.eye(48, 64), 254, 200 * LABELS), r'values \[200, 254\]; valid are 1 to 150'),
     'size': (LABELS[:24], r'shape \(24, 64\), but its image .*scene\.jpg is of \(height, width\) \(48, 64\)'),
-    'colours': (np.dstack([LABELS] * 3), r'shape \(48, 64, 3\), but its image'),
+    'colours': (np.dstack([LABELS] * 3), r'3 channels: a label map has one'),
+    'bits': (np.full((48, 64), 300, np.uint16), r'more than 8 bits per pixel'),
 }
 
 

@@ -1,10 +1,12 @@
 """tools/train.py and tools/test.py on tiny tasks: resuming is exact, results are written, errors are clear."""
 
 import pickle
+import shutil
 import signal
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 import torch
 from tiny_tasks import IMAGES, run_tool, write_task
@@ -160,3 +162,43 @@ def test_errors_are_one_line(trained, arguments, message):
     printed = run_tool(*filled, '--work-dir', folder / 'errors', folder=folder, expect=1)
     assert message in printed
     assert 'Traceback' not in printed
+
+
+@pytest.mark.parametrize(
+    ('tool', 'settings', 'message'),
+    [
+        ('train', ['model.decode_head.num_classes=2'], 'error: decode_head.num_classes is 2, but the data set of'),
+        ('test', ['model.decode_head.num_classes=4'], 'does not fit the EncoderDecoder of the config'),
+        ('test', ['model.backbone.mixer.type=SRB'], ': backbone.stage1a.0.mixer.fc1.weight, '),
+        ('train', ['train_dataloader.dataset.data_prefix.seg_map_path=bad'], 'error: label map'),
+        ('train', ['train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False'], 'error: label map'),
+    ],
+)
+def test_segmentation_errors_are_one_line(trained, tool, settings, message):
+    config, folder, _ = trained['segmentation']
+    text = config.read_text()
+    if 'label map' in message:
+        bad = folder / 'data/bad'
+        if not bad.exists():
+            shutil.copytree(folder / 'data/labels', bad)
+            for file in bad.iterdir():
+                cv2.imwrite(str(file), np.full((48, 64), 77, np.uint8))
+        text = text.replace("seg_map_path='labels'", "seg_map_path='bad'").replace(
+            "dict(type='LoadAnnotations', reduce_zero_label=True),",
+            "dict(type='LoadAnnotations', reduce_zero_label=True), dict(type='mmsterf.CheckLabelMap', num_classes=3),",
+        )
+    changed = folder / 'changed.py'
+    changed.write_text(text)
+    checkpoint = [folder / 'whole/iter_6.pth'] if tool == 'test' else []
+    arguments = ['--work-dir', folder / 'errors', '--cfg-options', *settings]
+    printed = run_tool(tool, changed, *checkpoint, *arguments, folder=folder, expect=1)
+    assert message in printed
+    assert 'Traceback' not in printed
+
+
+def test_two_runs_in_one_process_write_to_their_own_folders(trained):
+    config, folder, _ = trained['segmentation']
+    both = folder / 'both'
+    run_tool('../tests/test_tools/train_then_test', config, both, folder=folder)
+    assert len(list(both.glob('pictures/vis_data/vis_image/*.png'))) == IMAGES
+    assert not list(both.glob('train/*/vis_data/vis_image/*'))

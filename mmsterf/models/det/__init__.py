@@ -5,8 +5,6 @@ from .detectors import FasterRCNN, MaskRCNN, RetinaNet
 from .mask_head import SpikingFCNMaskHead
 from .roi_extractor import SpikingRoIExtractor
 from .rpn_head import SpikingRPNHead
-from .strides import check_strides, map_strides
-from .time_steps import check_time_steps
 
 __all__ = [
     'FasterRCNN',
@@ -17,7 +15,4 @@ __all__ = [
     'SpikingRPNHead',
     'SpikingRoIExtractor',
     'SpikingShared2FCBBoxHead',
-    'check_strides',
-    'check_time_steps',
-    'map_strides',
 ]

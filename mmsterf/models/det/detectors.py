@@ -6,8 +6,8 @@ from mmdet.models.detectors import RetinaNet as _RetinaNet
 
 from mmsterf.registry import MODELS
 
-from .strides import check_strides
-from .time_steps import check_time_steps
+from ..strides import check_strides
+from ..time_steps import check_time_steps
 
 
 class _StrideChecked:

@@ -26,6 +26,9 @@ class SpikingFPNHead(FPNHead):
         Maps of (T*N, C, H_i, W_i) to logits of (N, num_classes, H_0, W_0).
     """
 
+    true_strides = True
+    """`feature_strides` must be those of the maps, see `mmsterf.models.strides.check_strides`."""
+
     def __init__(self, *args, neuron: Optional[dict] = None, dropout_ratio: float = 0.0, **kwargs) -> None:
         spiking = {'conv_cfg': {'type': 'mmsterf.SpikeConv2d', 'neuron': neuron}, 'act_cfg': None}
         super().__init__(*args, dropout_ratio=dropout_ratio, **{**kwargs, **spiking})

@@ -4,7 +4,7 @@ from torch import nn
 
 
 def check_time_steps(model: nn.Module) -> None:
-    """Refuse a detector whose neck or heads take its maps for maps of other time steps.
+    """Refuse a detector or segmentor whose neck or heads take its maps for maps of other time steps.
 
     Neurons would mix images, or RoIs be taken from the first step alone. Backbones without `output` pass.
 

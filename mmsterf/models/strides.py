@@ -6,7 +6,7 @@ from torch import nn
 
 
 def map_strides(model: nn.Module) -> Optional[tuple]:
-    """Strides of the maps that the heads of a detector see, from its backbone's `out_strides`.
+    """Strides of the maps that the heads of a detector or segmentor see, from its backbone's `out_strides`.
 
     Returns None where nobody can tell: a backbone without `out_strides`, or a neck that is no FPN.
     """
@@ -31,12 +31,17 @@ def _configured(model: nn.Module):
         extractor = getattr(getattr(model, 'roi_head', None), name, None)
         if extractor is not None and hasattr(extractor, 'featmap_strides'):
             yield f'roi_head.{name}.featmap_strides', tuple(extractor.featmap_strides)
+    # A stock FPN head may take other strides to upsample less.
+    head = getattr(model, 'decode_head', None)
+    if getattr(head, 'true_strides', False):
+        yield 'decode_head.feature_strides', tuple(head.feature_strides)
 
 
 def check_strides(model: nn.Module) -> None:
-    """Refuse a detector whose anchors or RoI extractors take its maps for maps of other strides.
+    """Refuse a model whose anchors, RoI extractors or spiking FPN head take its maps for maps of other strides.
 
-    Any mmdet detector will do; one whose attribute `check_strides` is False, or whose strides cannot be told, passes.
+    Any mmdet detector or mmseg segmentor will do; one whose attribute `check_strides` is False, or whose strides cannot
+    be told, passes.
 
     Raises:
         ValueError: If configured strides disagree with the maps'; the message names both.
@@ -46,8 +51,10 @@ def check_strides(model: nn.Module) -> None:
         return
     for name, found in _configured(model):
         if found != expected[: len(found)]:
+            meant = ''
+            if not name.startswith('decode_head'):
+                meant = ", or, if it is meant, give the model check_strides=False (mmsterf's detectors take it)"
             raise ValueError(
                 f'{name} is {found}, but the maps have strides {expected} (backbone.out_strides '
-                f'{model.backbone.out_strides}). Set {name} to {expected[: len(found)]}, or, if it is meant, give the '
-                "model check_strides=False (the detectors of scope 'mmsterf' take it)."
+                f'{model.backbone.out_strides}). Set {name} to {expected[: len(found)]}{meant}.'
             )

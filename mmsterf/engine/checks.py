@@ -1,0 +1,87 @@
+"""Whether model, data set and checkpoint belong together, asked before work starts."""
+
+import re
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch import nn
+
+from mmsterf.checkpoint import convert, is_published, state_dict_of
+from mmsterf.checkpoint.convert import check_tensors
+from mmsterf.errors import InvalidInput
+
+from .checkpoints import read_checkpoint
+
+_HEAD = re.compile(r'(^|\.)(bbox|mask|decode|auxiliary)_head(\.\d+)?$')
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model inside the wrappers for several processes or test-time augmentation."""
+    while hasattr(model, 'module'):
+        model = model.module
+    return model
+
+
+def check_model(model: nn.Module) -> None:
+    """Refuse a model whose strides or time steps disagree with its spiking backbone's.
+
+    Raises:
+        ValueError: Names both.
+    """
+    model = unwrapped(model)
+    if hasattr(getattr(model, 'backbone', None), 'out_strides'):
+        from mmsterf.models.strides import check_strides
+        from mmsterf.models.time_steps import check_time_steps
+
+        check_strides(model)
+        check_time_steps(model)
+
+
+def check_weights(model: nn.Module, checkpoint: str) -> None:
+    """Refuse a checkpoint that leaves a part of the model at random; mmengine tests with it and logs a list.
+
+    Args:
+        model (nn.Module): Model, with or without wrappers.
+        checkpoint (str): File, published or ours; addresses are left to mmengine.
+
+    Raises:
+        ValueError: Lists all tensors that are missing or of another shape, and those that nothing takes.
+    """
+    if '://' in checkpoint:
+        return
+    state = {key.removeprefix('module.'): value for key, value in state_dict_of(read_checkpoint(checkpoint)).items()}
+    if is_published(state):
+        state = convert(state)[0]
+    model = unwrapped(model)
+    shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    if all(key in state and tuple(state[key].shape) == shape for key, shape in shapes.items()):
+        return
+    check_tensors(state, shapes, f'{checkpoint} does not fit the {type(model).__name__} of the config')
+
+
+class ClassCountHook(Hook):
+    """Refuses heads whose `num_classes` is not the number of classes of the data set, before they meet its labels."""
+
+    def _check(self, runner: Runner, loader, name: str) -> None:
+        classes = (getattr(loader.dataset, 'metainfo', None) or {}).get('classes')
+        if classes is None:
+            return
+        for key, module in unwrapped(runner.model).named_modules():
+            found = getattr(module, 'num_classes', None)
+            if _HEAD.search(key) and found is not None and found != len(classes):
+                raise InvalidInput(
+                    f'{key}.num_classes is {found}, but the data set of {name} has {len(classes)} classes '
+                    f'({", ".join(classes[:3])}{", ..." * (len(classes) > 3)}): they must be the same'
+                )
+
+    def before_train(self, runner: Runner) -> None:
+        """Check against the training set."""
+        self._check(runner, runner.train_dataloader, 'train_dataloader')
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Check against the validation set."""
+        self._check(runner, runner.val_dataloader, 'val_dataloader')
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Check against the test set."""
+        self._check(runner, runner.test_dataloader, 'test_dataloader')
