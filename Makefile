@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 # One computing thread in each process of the tests: two on two busy cores spin.
 export PYTHONWARNINGS := ignore::UserWarning,ignore::DeprecationWarning,ignore::FutureWarning
 
-.PHONY: env test demo lint clean
+.PHONY: env test demo demo-seg lint clean
 env: $(READY)
 
 $(READY): requirements/lock.txt requirements/install.sh setup.py
@@ -25,6 +25,10 @@ test: lint
 
 demo: $(READY)
 	$(RUN) tools/demo.py
+
+# The same with segmentation.
+demo-seg: $(READY)
+	$(RUN) tools/demo.py --task seg
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -1,7 +1,8 @@
-"""The demo: make digit scenes, train a small spiking Mask R-CNN on them, draw what it sees. `make demo` runs it.
+"""The demo: make digit scenes, train a small spiking network on them, draw what it sees.
 
-Everything goes to work_dirs/demo: predictions.png beside the ground truth, curves.png, the receptive fields of the
-trained backbone, metrics.json and the checkpoints.
+`make demo` runs it with a Mask R-CNN, `make demo-seg` with a Semantic FPN. Everything goes to work_dirs/demo or
+work_dirs/demo_seg: predictions.png beside the ground truth, curves.png, metrics.json and the checkpoints; of the
+Mask R-CNN also the receptive fields of the trained backbone.
 """
 
 import argparse
@@ -15,19 +16,25 @@ sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
 from mmsterf.engine import check_versions, exit_on_error
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIG = ROOT / 'configs' / 'mask_rcnn_sdt_mlpixer_digits.py'
+# Config and folder of the results by task.
+TASKS = {
+    'det': ('mask_rcnn_sdt_mlpixer_digits.py', 'work_dirs/demo'),
+    'seg': ('semantic_fpn_sdt_mlpixer_digits.py', 'work_dirs/demo_seg'),
+}
 
 
 def main() -> None:
     """Run the demo from a clone."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--config', default=str(CONFIG), help='detection config on digit scenes')
+    parser.add_argument('--task', choices=list(TASKS), default='det', help='detection or segmentation')
+    parser.add_argument('--config', help="config on digit scenes, the task's by default")
     parser.add_argument('--data', default='data/digit_scenes', help='folder of the scenes, made if missing')
     parser.add_argument('--train', type=int, default=3200, help='training scenes to make')
     parser.add_argument('--val', type=int, default=120, help='validation scenes to make')
-    parser.add_argument('--work-dir', default='work_dirs/demo', help='folder of the results')
-    parser.add_argument('--epochs', type=int, help="length of training, the config's by default")
+    parser.add_argument('--work-dir', help='folder of the results')
+    parser.add_argument('--length', type=int, help='epochs (detection) or iterations (segmentation) of training')
     args = parser.parse_args()
+    config, work_dir = TASKS[args.task]
     with exit_on_error():
         check_versions()
     converter = ROOT / 'tools' / 'dataset_converters' / 'make_digit_scenes.py'
@@ -36,7 +43,7 @@ def main() -> None:
         sys.exit('error: the scenes could not be made, see above')
     from mmsterf.engine.demo import run
 
-    run(args.config, Path(args.data), Path(args.work_dir), args.epochs)
+    run(args.config or str(ROOT / 'configs' / config), Path(args.data), Path(args.work_dir or work_dir), args.length)
 
 
 if __name__ == '__main__':

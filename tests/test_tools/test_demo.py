@@ -1,0 +1,28 @@
+"""tools/demo.py on a few scenes: it makes them, trains, evaluates before and after, and draws."""
+
+import json
+
+import cv2
+import pytest
+from tiny_tasks import run_script
+
+ARGUMENTS = ('--data', 'scenes', '--train', '16', '--val', '6', '--length', '1', '--work-dir', 'results')
+
+
+@pytest.mark.parametrize(
+    ('task', 'line', 'metric', 'pictures'),
+    [
+        ('det', 'box AP ', 'coco/segm_mAP_50', {'curves.png', 'predictions.png', 'st_erf.png'}),
+        ('seg', 'mIoU ', 'mIoU', {'curves.png', 'predictions.png'}),
+    ],
+)
+def test_demo(tmp_path, task, line, metric, pictures):
+    done = run_script('demo.py', '--task', task, *ARGUMENTS, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout[-3000:]
+    before, after = done.stdout.splitlines()[-2:]
+    assert before.startswith(f'before training: {line}') and after.startswith(f' after training: {line}')
+    metrics = json.loads((tmp_path / 'results/metrics.json').read_text())
+    assert set(metrics) == {'before', 'after'} and 0 <= metrics['after'][metric] <= 100
+    assert {path.name for path in (tmp_path / 'results').glob('*.png')} == pictures
+    for name in pictures:
+        assert cv2.imread(str(tmp_path / 'results' / name)).std() > 1
