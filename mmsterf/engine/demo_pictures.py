@@ -7,6 +7,7 @@ import matplotlib
 import numpy as np
 import torch
 from mmengine.runner import Runner
+from mmengine.structures import PixelData
 
 from mmsterf.erf import replace_file
 
@@ -48,7 +49,7 @@ def draw_detections(runner: Runner, path: Path, num: int = 6, score: float = 0.3
 
 def draw_segmentations(runner: Runner, path: Path, num: int = 6) -> None:
     """Draw the first `num` validation scenes, their label maps beside the predicted ones."""
-    runner.visualizer.alpha = 0.6
+    runner.visualizer.alpha = 0.7
     _draw(runner, path, num, _zoomed_segmentation, with_labels=False)
 
 
@@ -70,11 +71,10 @@ def _draw(runner: Runner, path: Path, num: int, zoomed, **options) -> None:
             axis.imshow(runner.visualizer.get_image())
             if index < 2:
                 axis.set_title(title)
-    palette = dataset.metainfo.get('palette')
     if zoomed is _zoomed_segmentation:
         handles = [
             plt.Rectangle((0, 0), 1, 1, fc=np.divide(colour, 255), ec='k', label=name)
-            for name, colour in zip(dataset.metainfo['classes'], palette)
+            for name, colour in zip(dataset.metainfo['classes'], dataset.metainfo['palette'])
         ]
         figure.legend(handles=handles, loc='outside lower center', ncols=len(handles), frameon=False)
     _save(figure, path)
@@ -95,12 +95,15 @@ def _zoomed_detections(image: torch.Tensor, sample) -> tuple:
 
 def _zoomed_segmentation(image: torch.Tensor, sample) -> tuple:
     """Image and label maps `ZOOM` times as large as the label maps, whatever the network's input was."""
-    maps = sample.gt_sem_seg, sample.pred_sem_seg
-    size = [ZOOM * side for side in maps[0].data.shape[-2:]]
-    for labels in maps:
-        labels.set_data({'data': labels.data.repeat_interleave(ZOOM, -2).repeat_interleave(ZOOM, -1)})
-    image = torch.nn.functional.interpolate(image[None].float(), size, mode='bilinear')[0]
-    return image.permute(1, 2, 0).flip(-1).round().byte().numpy(), sample
+    size = [ZOOM * side for side in sample.gt_sem_seg.shape]
+    larger = type(sample)()
+    for name in ('gt_sem_seg', 'pred_sem_seg'):
+        labels = getattr(sample, name).data.repeat_interleave(ZOOM, -2).repeat_interleave(ZOOM, -1)
+        setattr(larger, name, PixelData(data=labels))
+    # In grey, or the colours of the scene would mix with those of the classes.
+    grey = image.float().mean(0).expand(1, 3, -1, -1)
+    image = torch.nn.functional.interpolate(grey, size, mode='bilinear')[0]
+    return image.permute(1, 2, 0).round().byte().numpy(), larger
 
 
 def _save(figure, path: Path) -> None:
