@@ -1,6 +1,18 @@
 """Time steps as configured against time steps as they are."""
 
+import re
+
 from torch import nn
+
+_HEADS = re.compile(r'(^|\.)(rpn|bbox|mask|decode|auxiliary)_head(\.\d+)?$')
+
+
+def _heads(model: nn.Module) -> list:
+    return [
+        (name, module)
+        for name, module in model.named_modules()
+        if _HEADS.search(name) and not isinstance(module, nn.ModuleList)
+    ]
 
 
 def check_time_steps(model: nn.Module) -> None:
@@ -9,12 +21,18 @@ def check_time_steps(model: nn.Module) -> None:
     Neurons would mix images, or RoIs be taken from the first step alone. Backbones without `output` pass.
 
     Raises:
-        ValueError: If `time_steps` of a neuron or RoI extractor is not that of the backbone's maps.
+        ValueError: If `time_steps` of a neuron or RoI extractor is not that of the backbone's maps, or a head has none.
     """
     backbone = model.backbone
     if not hasattr(backbone, 'output'):
         return
     expected = backbone.time_steps if backbone.output == 'folded' else 1
+    for name, module in _heads(model) if expected > 1 else ():
+        if not any(hasattr(m, 'time_steps') for m in module.modules()):
+            raise ValueError(
+                f'{name} ({type(module).__name__}) knows no time steps, but the maps have {expected}: take a spiking '
+                "head, or average the maps over time (backbone.output='rate')"
+            )
     for name, module in model.named_modules():
         # An extractor that does not know of time has one step.
         found = getattr(module, 'time_steps', 1 if hasattr(module, 'roi_layers') else expected)

@@ -15,7 +15,8 @@ from .neurons import build_neuron
 class _Spiking:
     """Puts `neuron` in front of the layer it is mixed into.
 
-    `neuron` is a config or a module (see `build_neuron`); the default is an I-LIF neuron that fires integer counts.
+    `neuron` is a config or a module (see `build_neuron`); the default is an I-LIF neuron that fires integer counts. A
+    config has the neuron's own defaults: for counts, an I-LIF neuron is given ``normalize=False``.
     """
 
     def __init__(self, *args, neuron=None, with_bias: Optional[bool] = None, **kwargs) -> None:

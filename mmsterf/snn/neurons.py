@@ -15,6 +15,8 @@ from .time import fold, unfold
 
 def _run(node: nn.Module, x: Tensor, time_steps: int) -> Tensor:
     """Run a multi-step node on a folded map and forget its state, also after an error."""
+    if not x.numel():  # no RoIs: spikingjelly refuses it
+        return x.clone()
     try:
         return fold(node(unfold(x, time_steps)))
     finally:
@@ -282,9 +284,12 @@ def build_neuron(neuron: Union[dict, nn.Module, None] = None, **defaults) -> nn.
 
     Raises:
         KeyError: If the type is unknown; the message lists the choices.
+        TypeError: If `neuron` is no config, or one without a type.
     """
     if isinstance(neuron, nn.Module):
         return neuron
+    if neuron is not None and not (isinstance(neuron, dict) and 'type' in neuron):
+        raise TypeError(f'a neuron is dict(type=...), with one of {", ".join(sorted(NEURONS))}; got {neuron!r}')
     cfg = {'type': 'ILIF', **defaults, **(neuron or {})}
     return _neuron_type(cfg.pop('type'))(**cfg)
 

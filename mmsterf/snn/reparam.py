@@ -1,6 +1,7 @@
 """Folding for inference: re-parameterised convolutions, batch norms and constants of neurons go into the weights."""
 
 import copy
+from collections import Counter
 from collections.abc import Iterator
 from typing import Callable
 
@@ -29,6 +30,9 @@ class SpikeRepConv(nn.Module):
 
     Shape:
         (T*N, C, H, W) to (T*N, C', H, W).
+
+    Raises:
+        TypeError: If `norm` builds anything else.
     """
 
     def __init__(
@@ -40,6 +44,8 @@ class SpikeRepConv(nn.Module):
         norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
     ) -> None:
         super().__init__()
+        if not isinstance(norm(1), _BatchNorm):
+            raise TypeError(f'SpikeRepConv needs batch norms, whose statistics it folds, got {type(norm(1)).__name__}')
         width = in_channels * groups
         self.neuron = build_neuron(neuron)
         self.pw1 = nn.Conv2d(in_channels, width, 1, bias=False)
@@ -119,9 +125,9 @@ def fold_norms(model: nn.Module) -> nn.Module:
 
     Each `SpikeRepConv` becomes one 3x3 convolution, and each batch norm goes into the convolution or linear layer
     right in front of it: neighbours in an `nn.Sequential`, the two of an mmcv ConvModule, and the pairs of names that a
-    module lists as its attribute `consecutive`. Other norms stay. The constant of a normalised I-LIF neuron goes into
-    the weights of the layer behind it. The result is the same function up to rounding, which a neuron at its threshold
-    can turn into a spike more or less.
+    module lists as its attribute `consecutive`. Other norms stay, and those behind a layer that has several places. The
+    constant of a normalised I-LIF neuron goes into the weights of the layer behind it. The result is the same function
+    up to rounding, which a neuron at its threshold can turn into a spike more or less.
 
     Args:
         model (nn.Module): Any model.
@@ -140,10 +146,11 @@ def fold_norms(model: nn.Module) -> nn.Module:
         for name, child in module.named_children():
             if isinstance(child, SpikeRepConv):
                 setattr(module, name, child.folded())
+    uses = Counter(id(part) for module in model.modules() for part in module._modules.values())
     for module in list(model.modules()):
         for first, second in _pairs(module):
             layer, norm = getattr(module, first), getattr(module, second)
-            weighted = isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear))
+            weighted = isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)) and uses[id(layer)] == 1
             if weighted and isinstance(norm, _BatchNorm) and norm.running_mean is not None:
                 _fold_norm(layer, norm)
                 setattr(module, second, nn.Identity())

@@ -16,6 +16,7 @@ from mmsterf.snn import SpikeConv2d
 
 CONFIG = Path(__file__).resolve().parents[2] / 'configs/mask_rcnn_sdt_mlpixer_digits.py'
 T = 2
+NEURONS = [dict(type='LIF', time_steps=T), dict(type='ILIF', normalize=False, time_steps=T)]
 
 
 def config(neuron: dict) -> dict:
@@ -52,9 +53,7 @@ def batch(model, num: int = 2, size=(128, 128)) -> dict:
     return model.data_preprocessor(dict(inputs=inputs, data_samples=samples), True)
 
 
-@pytest.mark.parametrize(
-    'neuron', [dict(type='LIF', time_steps=T), dict(type='ILIF', normalize=False, time_steps=T)], ids=['lif', 'ilif']
-)
+@pytest.mark.parametrize('neuron', NEURONS, ids=['lif', 'ilif'])
 def test_training_and_prediction(neuron):
     model = MODELS.build(config(neuron)).train()
     losses = model.loss(*batch(model).values())
@@ -72,8 +71,19 @@ def test_training_and_prediction(neuron):
     assert torch.allclose(results[2].pred_instances.scores, alone[0].pred_instances.scores, atol=1e-4)
 
 
-def test_outputs_are_those_of_one_image_each():
-    model = MODELS.build(config(dict(type='LIF', time_steps=T))).eval()
+@pytest.mark.parametrize('neuron', NEURONS, ids=['lif', 'ilif'])
+def test_a_batch_without_objects_trains(neuron):
+    model = MODELS.build(config(neuron)).train()
+    data = batch(model)
+    for sample in data['data_samples']:
+        sample.gt_instances = sample.gt_instances[:0]
+    losses = model.loss(*data.values())
+    assert losses['loss_mask'] == 0 and losses['loss_cls'].isfinite()
+
+
+@pytest.mark.parametrize('neuron', NEURONS, ids=['lif', 'ilif'])
+def test_outputs_are_those_of_one_image_each(neuron):
+    model = MODELS.build(config(neuron)).eval()
     with torch.no_grad():
         maps = model.extract_feat(torch.randn(3, 3, 64, 64))
         assert {len(m) for m in maps} == {3 * T}
@@ -106,12 +116,15 @@ def test_rois_are_taken_from_every_step():
         ({'neck.conv_cfg.neuron.time_steps': 1}, r'neck\.lateral_convs\.0\.conv\.neuron \(LIF\)'),
         ({'rpn_head.neuron.time_steps': 4}, r'rpn_head\.rpn_conv\.neuron \(LIF\)'),
         ({'roi_head.mask_roi_extractor.type': 'SingleRoIExtractor'}, r'roi_head\.mask_roi_extractor'),
+        ({'rpn_head.type': 'RPNHead'}, r'rpn_head \(RPNHead\) knows no time steps, but the maps have 2'),
         ({'backbone.output': 'rate'}, r'has time_steps=2, but the maps have 1'),
     ],
 )
 def test_disagreeing_time_steps_are_refused(change, name):
     cfg = Config(dict(model=config(dict(type='LIF', time_steps=T)))).copy()
     cfg.merge_from_dict({f'model.{key}': value for key, value in change.items()})
+    if 'RPNHead' in change.values():
+        cfg.model.rpn_head.pop('neuron')
     if 'SingleRoIExtractor' in change.values():
         cfg.model.roi_head.mask_roi_extractor.pop('time_steps')
     with pytest.raises(ValueError, match=name):

@@ -199,3 +199,27 @@ def test_layers_take_any_neuron():
     x = torch.full((2, 2, 1, 1), 1.5)  # v: 0.75, then 1.125
     assert torch.equal(conv(x)[0, :, 0, 0], conv.bias)
     assert torch.allclose(conv(x)[1, :, 0, 0], conv.bias + conv.weight.sum((1, 2, 3)))
+
+
+@pytest.mark.parametrize('kind', [*THRESHOLD_NEURONS, NEURONS['ILIF']])
+def test_nothing_in_nothing_out(kind):
+    x = torch.zeros(0, 3, 7, 7, requires_grad=True)
+    y = kind(time_steps=4)(x)
+    y.sum().backward()
+    assert y.shape == x.shape and x.grad.shape == x.shape
+
+
+@pytest.mark.parametrize(
+    ('name', 'known'), [('rectangle', 'Rect'), ('triangle', 'PiecewiseQuadratic'), ('Polynomial', 'PiecewiseQuadratic')]
+)
+def test_surrogates_by_the_names_of_the_paper(name, known):
+    surrogate = build_surrogate(dict(type=name, alpha=1.5))
+    assert type(surrogate) is SURROGATES[known] and surrogate.alpha == 1.5
+
+
+@pytest.mark.parametrize('wrong', ['LIF', {'tau': 2.0}, {}])
+def test_configs_without_a_type_are_refused(wrong):
+    with pytest.raises(TypeError, match=r'a neuron is dict.*Izhikevich, LIF, PLIF; got'):
+        build_neuron(wrong)
+    with pytest.raises(TypeError, match=r'a surrogate is dict.*rectangle \(Rect\).*; got'):
+        build_surrogate(wrong)

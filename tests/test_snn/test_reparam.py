@@ -131,3 +131,17 @@ def test_constants_of_neurons_go_into_weights(neuron):
     assert torch.equal(folded[1].weight, model[1].weight) and torch.equal(folded[2].weight, model[2].weight)
     x = 4 * torch.rand(4, 3, 8, 8)
     assert torch.equal(folded(x), model(x))  # bit for bit: D is a power of two
+
+
+def test_a_layer_with_several_norms_stays():
+    conv = nn.Conv2d(3, 4, 1)
+    model = nn.ModuleList([nn.Sequential(conv, nn.BatchNorm2d(4)), nn.Sequential(conv, nn.BatchNorm2d(4))])
+    shake(model)
+    folded, x = fold_norms(model), torch.randn(2, 3, 5, 5, dtype=torch.float64)
+    for branch, expected in zip(folded, model):
+        assert torch.allclose(branch(x), expected(x))
+
+
+def test_rep_conv_of_other_norms_is_refused():
+    with pytest.raises(TypeError, match=r'needs batch norms.*GroupNorm'):
+        SpikeRepConv(4, 4, norm=lambda channels: nn.GroupNorm(1, channels))

@@ -14,7 +14,10 @@ from torch import nn
 from mmsterf.engine.testing import FoldHook
 from mmsterf.snn.reparam import SpikeRepConv
 
-OVER_TIME = ['model.backbone.type=mmsterf.MetaSDTv2', 'model.backbone.time_steps=2']
+OVER_TIME = [
+    *('model.backbone.type=mmsterf.MetaSDTv2', 'model.backbone.time_steps=2'),
+    *('model.neck.norm_cfg.type=BN', 'model.decode_head.norm_cfg.type=BN'),
+]
 
 
 @pytest.fixture(scope='module')

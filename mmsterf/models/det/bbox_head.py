@@ -6,7 +6,7 @@ from mmdet.models.roi_heads.bbox_heads import ConvFCBBoxHead
 from torch import Tensor, nn
 
 from mmsterf.registry import MODELS
-from mmsterf.snn import SpikeLinear, build_neuron, rate
+from mmsterf.snn import SpikeConv2d, SpikeLinear, build_neuron, rate
 
 
 @MODELS.register_module()
@@ -32,6 +32,10 @@ class SpikingConvFCBBoxHead(ConvFCBBoxHead):
 
     def _add_conv_fc_branch(self, *args, **kwargs) -> tuple:
         convs, fcs, width = super()._add_conv_fc_branch(*args, **kwargs)
+        for conv in convs:
+            # A ReLU in front of a neuron changes nothing at one time step, and keeps its potential up at several.
+            if isinstance(conv.conv, SpikeConv2d):
+                conv.with_activation = False
         spiking = (SpikeLinear(fc.in_features, fc.out_features, neuron=self.neuron) for fc in fcs)
         return convs, nn.ModuleList(spiking), width
 

@@ -25,12 +25,15 @@ class SpikingFCNMaskHead(FCNMaskHead):
     def __init__(self, *args, neuron: Optional[dict] = None, **kwargs) -> None:
         spiking = {'type': 'mmsterf.SpikeConv2d', 'neuron': neuron}
         super().__init__(*args, **{**kwargs, 'conv_cfg': spiking, 'predictor_cfg': dict(spiking)})
+        # Published with ReLUs, which a neuron behind them makes needless at one time step, and which keep it from
+        # leaving its potential at several.
+        for conv in self.convs:
+            conv.with_activation = False
         if self.upsample_method == 'deconv':
             up = self.upsample
             self.upsample = SpikeConvTranspose2d(
                 up.in_channels, up.out_channels, up.kernel_size, stride=up.stride, neuron=neuron
             )
-        # A neuron follows each layer and clips at zero by itself.
         self.relu = nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
