@@ -17,4 +17,5 @@ model = dict(
     ),
     neck=dict(in_channels=[8, 16, 32, 96], conv_cfg=dict(neuron=neuron)),
     decode_head=dict(neuron=neuron),
+    auxiliary_head=[dict(head, neuron=neuron) for head in _base_.model.auxiliary_head],
 )

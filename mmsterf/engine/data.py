@@ -5,10 +5,11 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from .config import dataset_leaves
+from .config import SPLITS, dataset_leaves
 
 # Data sets of mmseg that list a folder of images, .jpg unless told otherwise, with .png label maps.
 _FOLDERS = ('ADE20KDataset', 'BaseSegDataset')
+_LOADERS = ('LoadAnnotations', 'mmseg.LoadAnnotations')
 _ELSEWHERE = '--cfg-options data_root=PATH{variable} tells where else it is'
 
 
@@ -42,6 +43,47 @@ def check_data(cfg: Config, splits: tuple) -> None:
         raise FileNotFoundError(f'the data set is not there; missing are{lines}\n' + '\n'.join(advice))
     if empty:
         raise FileNotFoundError('; '.join(empty))
+
+
+def check_labels_when_read(cfg: Config) -> None:
+    """Let every pipeline of a segmentation config check its label maps, also those of stock configs, in place."""
+    head = cfg.model.get('decode_head') or {}
+    head = head[-1] if isinstance(head, (list, tuple)) else head
+    if cfg.default_scope != 'mmseg' or 'num_classes' not in head:
+        return
+    check = {
+        'type': 'mmsterf.CheckLabelMap',
+        'num_classes': head['num_classes'],
+        'ignore_index': head.get('ignore_index', 255),
+    }
+    for split in SPLITS:
+        if isinstance(loader := cfg.get(f'{split}_dataloader'), dict):
+            for leaf in dataset_leaves(loader['dataset']):
+                leaf['pipeline'] = _checked(leaf.get('pipeline') or [], check)
+    if cfg.get('tta_pipeline'):
+        cfg.tta_pipeline = _checked(cfg.tta_pipeline, check)
+
+
+def _checked(steps: list, check: dict) -> list:
+    """`steps` with `check` behind what loads label maps, unless it is there."""
+    found = []
+    for step in steps:
+        parts = step.get('transforms')
+        if isinstance(parts, (list, tuple)):
+            step = {**step, 'transforms': _checked_parts(parts, check)}
+        found.append(step)
+        if step['type'] in _LOADERS:
+            found.append(check)
+    return steps if any(step['type'] == check['type'] for step in steps) else found
+
+
+def _checked_parts(parts: list, check: dict) -> list:
+    """The same for what a step is made of: steps, or, in test-time augmentation, lists of alternatives."""
+    if any(isinstance(part, dict) for part in parts):
+        return _checked(parts, check)
+    if any(step['type'] == check['type'] for part in parts for step in part):
+        return parts
+    return [new for part in parts for new in ([part, [check]] if part and part[0]['type'] in _LOADERS else [part])]
 
 
 def _paths(leaf: dict) -> Iterator[tuple]:

@@ -1,6 +1,7 @@
 """Spiking neurons: folded maps in, folded spikes out, state reset inside every call."""
 
 import inspect
+import logging
 from importlib.util import find_spec
 from typing import Optional, Union
 
@@ -11,6 +12,9 @@ from torch import Tensor, nn
 
 from .surrogates import build_surrogate
 from .time import fold, unfold
+
+# Without Triton, each type of neuron would say so once, in the middle of whatever runs.
+logging.getLogger('torch._library.triton').setLevel(logging.ERROR)
 
 
 def _run(node: nn.Module, x: Tensor, time_steps: int) -> Tensor:

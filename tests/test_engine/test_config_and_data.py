@@ -2,7 +2,7 @@ import pytest
 from mmengine.config import Config
 
 from mmsterf.engine.config import load_config
-from mmsterf.engine.data import check_data
+from mmsterf.engine.data import check_data, check_labels_when_read
 
 CONFIG = """
 default_scope = 'mmdet'
@@ -126,3 +126,27 @@ def test_segmentation_folders_without_files(tmp_path, files, message):
         return
     with pytest.raises(FileNotFoundError, match=message):
         check_data(cfg, ('train',))
+
+
+def test_label_maps_of_stock_configs_are_checked():
+    load, check = dict(type='LoadAnnotations'), dict(type='mmsterf.CheckLabelMap', num_classes=7, ignore_index=9)
+    first, last = dict(type='LoadImageFromFile'), dict(type='PackSegInputs')
+
+    def dataset(*steps) -> dict:
+        return dict(dataset=dict(type='RepeatDataset', dataset=dict(type='Any', pipeline=list(steps))))
+
+    cfg = Config(
+        dict(
+            default_scope='mmseg',
+            model=dict(decode_head=[dict(num_classes=7), dict(num_classes=7, ignore_index=9)]),
+            train_dataloader=dataset(first, load, last),
+            val_dataloader=dataset(first, load, check, last),
+            test_dataloader=None,
+            tta_pipeline=[first, dict(type='TestTimeAug', transforms=[[first, first], [load], [last]])],
+        )
+    )
+    for _ in range(2):  # once is enough
+        check_labels_when_read(cfg)
+        for split in ('train', 'val'):
+            assert cfg[f'{split}_dataloader'].dataset.dataset.pipeline == [first, load, check, last]
+        assert cfg.tta_pipeline[1].transforms == [[first, first], [load], [check], [last]]

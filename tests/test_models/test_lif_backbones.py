@@ -115,8 +115,9 @@ def test_an_image_is_a_constant_sequence(name):
     assert not torch.equal(model(sequence)[-1], model(sequence.flip(0))[-1])
 
 
-def test_nothing_leaks_between_images_batches_and_sizes(name):
-    model = firing(name)
+@pytest.mark.parametrize(('neuron', 'time_steps'), [('LIF', 4), ('LIF', 1), *((n, 3) for n in NEURONS if n != 'LIF')])
+def test_nothing_leaks_between_images_batches_and_sizes(name, neuron, time_steps):
+    model = firing(name, neuron=dict(type=neuron), time_steps=time_steps)
     inputs = [torch.randn(n, 3, h, w) for n, h, w in ((2, 32, 48), (1, 48, 32), (3, 32, 48), (2, 32, 48))]
     expected = [copy.deepcopy(model)(x)[-1] for x in inputs]
     assert all(torch.equal(model(x)[-1], y) for x, y in zip(inputs, expected))

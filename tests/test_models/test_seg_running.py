@@ -30,6 +30,8 @@ def build_segmentor(cfg: Config) -> torch.nn.Module:
     cfg.model.backbone.arch = SMALL
     cfg.model.neck.update(in_channels=[8, 16, 16, 32], out_channels=16)
     cfg.model.decode_head.update(in_channels=[16] * 4, channels=16)
+    for head in cfg.model.get('auxiliary_head') or ():
+        head.update(in_channels=[16], channels=16)
     return revert_sync_batchnorm(MODELS.build(cfg.model))
 
 

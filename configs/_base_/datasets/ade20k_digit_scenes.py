@@ -3,8 +3,8 @@ _base_ = 'mmseg::_base_/datasets/ade20k.py'
 
 data_root = '{{$MMSTERF_DIGITS_ROOT:data/digit_scenes}}/ade'
 dataset_type = 'BaseSegDataset'
-# Networks see whole scenes at half their size, where a digit still has more pixels than its scan of 8x8; labels and
-# predictions have the full size.
+# Networks see whole scenes at half their size, where a digit still has more pixels than its scan of 8x8, and learn from
+# labels of half size; they are evaluated at full size.
 crop_size = (80, 80)
 metainfo = dict(
     classes=('background', *'0123456789'),
@@ -16,8 +16,8 @@ load_labels = [
     dict(type='LoadAnnotations', reduce_zero_label=True),
     dict(type='mmsterf.CheckLabelMap', num_classes=len(metainfo['classes'])),
 ]
-train_pipeline = [dict(type='LoadImageFromFile'), scale, *load_labels, dict(type='PackSegInputs')]
-test_pipeline = train_pipeline
+train_pipeline = [dict(type='LoadImageFromFile'), *load_labels, scale, dict(type='PackSegInputs')]
+test_pipeline = [dict(type='LoadImageFromFile'), scale, *load_labels, dict(type='PackSegInputs')]
 img_ratios = [0.4, 0.5, 0.625]
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
