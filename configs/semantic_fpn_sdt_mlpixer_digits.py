@@ -9,7 +9,7 @@ _base_ = [
 norm_cfg = dict(type='BN', requires_grad=True)
 # Nine pixels in ten are background: with equal weights, hundreds of iterations learn nothing but the strokes. A sum,
 # because mmseg's weighted mean fails where pixels are to be ignored; AdamW does not mind its size.
-loss = dict(class_weight=[0.1] + [1.0] * 10, reduction='sum', loss_weight=1e-4)
+loss = dict(class_weight=[0.2] + [1.0] * 10, reduction='sum', loss_weight=1e-4)
 # A level of the neck by itself. Which digit it is takes longer to learn than what is a stroke: losses where digits are
 # a few pixels large halve that time.
 level = dict(
