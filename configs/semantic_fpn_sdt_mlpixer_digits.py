@@ -10,8 +10,8 @@ norm_cfg = dict(type='BN', requires_grad=True)
 # Nine pixels in ten are background: with equal weights, hundreds of iterations learn nothing but the strokes. A sum,
 # because mmseg's weighted mean fails where pixels are to be ignored; AdamW does not mind its size.
 loss = dict(class_weight=[0.2] + [1.0] * 10, reduction='sum', loss_weight=1e-4)
-# A level of the neck by itself. Which digit it is takes longer to learn than what is a stroke: losses where digits are
-# a few pixels large halve that time.
+# A level of the neck by itself. Which digit it is takes longer to learn than what is a stroke; losses where digits are
+# a few pixels large shorten that.
 level = dict(
     type='mmsterf.SpikingFPNHead',
     in_channels=[32],
@@ -48,7 +48,7 @@ model = dict(
 max_iters = 1800
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 optim_wrapper = dict(
-    # With a third of this rate, digits were told apart only after 1200 iterations.
+    # At a third of this rate, strokes are found as soon, but digits are told apart much later.
     optimizer=dict(lr=6e-3, betas=(0.9, 0.99)),
     paramwise_cfg=dict(norm_decay_mult=0.0, custom_keys=dict(decode_head=dict(lr_mult=1.0))),
     clip_grad=dict(_delete_=True, max_norm=10.0),

@@ -99,7 +99,7 @@ def _paths(leaf: dict) -> Iterator[tuple]:
 def _without_files(leaf: dict, split: str) -> Iterator[str]:
     """What images and label maps a segmentation data set of folders lacks, a clause each."""
     paths = {what.rpartition('.')[2]: path for what, path in _paths(leaf)}
-    if leaf.get('type', '').rpartition('.')[2] not in _FOLDERS or leaf.get('ann_file') or 'img_path' not in paths:
+    if str(leaf.get('type')).rpartition('.')[2] not in _FOLDERS or leaf.get('ann_file') or 'img_path' not in paths:
         return
     suffixes = {'img_path': leaf.get('img_suffix', '.jpg'), 'seg_map_path': leaf.get('seg_map_suffix', '.png')}
     names = {

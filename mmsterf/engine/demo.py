@@ -12,12 +12,12 @@ from mmsterf.erf import replace_file
 from .checkpoints import allow_mmengine_checkpoints
 from .checks import check_model
 from .cli import make_resumable
-from .config import load_config
+from .config import load_config, replace_data_root
 from .data import check_data
 from .demo_pictures import draw_curves, draw_detections, draw_segmentations
 from .device import adapt_to_device
 
-DATA = {'mmdet': 'coco/', 'mmseg': 'ade'}
+DATA = {'mmdet': 'coco', 'mmseg': 'ade'}
 """Folders of the digit scenes by task."""
 
 
@@ -33,8 +33,9 @@ def run(config: str, data: Path, work_dir: Path, length: Optional[int] = None) -
     Returns:
         dict: Metrics 'before' and 'after' training.
     """
-    cfg = load_config(config, {'work_dir': str(work_dir)})
-    cfg = load_config(config, {'data_root': f'{data}/{DATA[cfg.default_scope]}', 'work_dir': str(work_dir)})
+    cfg = load_config(config)
+    cfg.work_dir = str(work_dir)
+    replace_data_root(cfg, f'{data}/{DATA[cfg.default_scope]}')
     if length:
         cfg.train_cfg['max_epochs' if 'max_epochs' in cfg.train_cfg else 'max_iters'] = length
         cfg.train_cfg.val_interval = min(cfg.train_cfg.val_interval, length)
