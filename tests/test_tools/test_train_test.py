@@ -196,6 +196,6 @@ def test_segmentation_errors_are_one_line(trained, tool, settings, message):
 def test_two_runs_in_one_process_write_to_their_own_folders(trained):
     config, folder, _ = trained['segmentation']
     both = folder / 'both'
-    run_tool('../tests/test_tools/train_then_test', config, both, folder=folder)
+    run_tool('../tests/test_tools/two_runs', config, both, folder=folder)
     assert len(list(both.glob('pictures/vis_data/vis_image/*.png'))) == IMAGES
     assert not list(both.glob('train/*/vis_data/vis_image/*'))
