@@ -88,7 +88,7 @@ def test_present_data_and_other_splits_pass(config, tmp_path, monkeypatch):
     ('kind', 'root', 'classes', 'advice'),
     [
         ('ADE20KDataset', 'data/ade/ADEChallengeData2016', None, 'MMSTERF_ADE_ROOT'),
-        ('ADE20KDataset', '/home/digits/coco', None, 'MMSTERF_ADE_ROOT'),
+        ('ADE20KDataset', '/data/digits/coco', None, 'MMSTERF_ADE_ROOT'),
         ('CocoDataset', 'data/scenes/coco', '0123456789', 'make_digit_scenes.py --out data/scenes makes'),
         ('BaseSegDataset', '/ade', ('background', *'0123456789'), 'make_digit_scenes.py --out / makes'),
         ('VOCDataset', 'data/voc', ('cat', 'dog'), 'Put or link the data at data/voc'),
