@@ -38,7 +38,7 @@ def draw_curves(log_dir: Path, path: Path) -> None:
     right.set(xlabel='iteration', ylim=(0, 1), title='Validation')
     for axis in (left, right):
         axis.grid(alpha=0.3)
-        axis.legend(frameon=False)
+        axis.legend(frameon=False, ncols=3, loc='upper center', bbox_to_anchor=(0.5, -0.15))
     _save(figure, path)
 
 
