@@ -1,7 +1,5 @@
 """Whether model, data set and checkpoint belong together, asked before work starts."""
 
-import re
-
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
@@ -11,8 +9,6 @@ from mmsterf.checkpoint.convert import check_tensors
 from mmsterf.errors import InvalidInput
 
 from .checkpoints import read_checkpoint
-
-_HEAD = re.compile(r'(^|\.)(bbox|mask|decode|auxiliary)_head(\.\d+)?$')
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -65,12 +61,15 @@ class ClassCountHook(Hook):
     """Refuses heads whose `num_classes` is not the number of classes of the data set, before they meet its labels."""
 
     def _check(self, runner: Runner, loader, name: str) -> None:
+        from mmsterf.models.time_steps import heads
+
         classes = (getattr(loader.dataset, 'metainfo', None) or {}).get('classes')
         if classes is None:
             return
-        for key, module in unwrapped(runner.model).named_modules():
-            found = getattr(module, 'num_classes', None)
-            if _HEAD.search(key) and found is not None and found != len(classes):
+        for key, module in heads(unwrapped(runner.model)):
+            # Proposals have no class.
+            found = None if key.endswith('rpn_head') else getattr(module, 'num_classes', None)
+            if found is not None and found != len(classes):
                 raise InvalidInput(
                     f'{key}.num_classes is {found}, but the data set of {name} has {len(classes)} classes '
                     f'({", ".join(classes[:3])}{", ..." * (len(classes) > 3)}): they must be the same'

@@ -7,7 +7,8 @@ from torch import nn
 _HEADS = re.compile(r'(^|\.)(rpn|bbox|mask|decode|auxiliary)_head(\.\d+)?$')
 
 
-def _heads(model: nn.Module) -> list:
+def heads(model: nn.Module) -> list:
+    """Names and modules of the heads of a detector or segmentor, each of several by itself."""
     return [
         (name, module)
         for name, module in model.named_modules()
@@ -27,7 +28,7 @@ def check_time_steps(model: nn.Module) -> None:
     if not hasattr(backbone, 'output'):
         return
     expected = backbone.time_steps if backbone.output == 'folded' else 1
-    for name, module in _heads(model) if expected > 1 else ():
+    for name, module in heads(model) if expected > 1 else ():
         if not any(hasattr(m, 'time_steps') for m in module.modules()):
             raise ValueError(
                 f'{name} ({type(module).__name__}) knows no time steps, but the maps have {expected}: take a spiking '
