@@ -4,6 +4,7 @@ Figures are `matplotlib.figure.Figure` objects made without pyplot: no window, n
 """
 
 import math
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Optional, Union
@@ -177,7 +178,7 @@ def delay_figure(results: Mapping[str, STERF], scale: str = 'log', title: str = 
             image = draw_map(ax, result.mean[d], scale, result.centre, top=result.mean.max())
             if i == 0:
                 ax.set_title(f'delay {d}', fontsize=9, color=_INK)
-        row[0].set_ylabel(result.layer, fontsize=9, color=_INK)
+        row[0].set_ylabel(textwrap.fill(result.layer, 28), fontsize=9, color=_INK)
         _colour_bar(fig, image, row.tolist(), scale)
     return fig
 
