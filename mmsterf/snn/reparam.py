@@ -44,8 +44,6 @@ class SpikeRepConv(nn.Module):
         norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
     ) -> None:
         super().__init__()
-        if not isinstance(norm(1), _BatchNorm):
-            raise TypeError(f'SpikeRepConv needs batch norms, whose statistics it folds, got {type(norm(1)).__name__}')
         width = in_channels * groups
         self.neuron = build_neuron(neuron)
         self.pw1 = nn.Conv2d(in_channels, width, 1, bias=False)
@@ -53,6 +51,8 @@ class SpikeRepConv(nn.Module):
         self.dw = nn.Conv2d(width, width, 3, groups=width, bias=False)
         self.pw2 = nn.Conv2d(width, out_channels, 1, groups=groups, bias=False)
         self.norm2 = norm(out_channels)
+        if not isinstance(self.norm1, _BatchNorm):
+            raise TypeError(f'SpikeRepConv folds, and needs batch norms, got {type(self.norm1).__name__}')
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.norm1(self.pw1(self.neuron(x)))
