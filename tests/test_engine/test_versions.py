@@ -4,7 +4,7 @@ from importlib.metadata import PackageNotFoundError
 
 import pytest
 
-from mmsterf.engine import check_versions, exit_on_error, versions
+from mmsterf.engine import check_versions, versions
 
 GOOD = {
     'torch': '2.13.0+cpu',
@@ -66,13 +66,6 @@ def test_operators_that_do_not_load(installed):
     installed(GOOD, operators=False)
     with pytest.raises(ImportError, match=r'operators of mmcv.*undefined symbol.*torch 2\.13\.0'):
         check_versions()
-
-
-def test_expected_errors_end_without_traceback():
-    with pytest.raises(SystemExit, match='error: what is wrong'), exit_on_error():
-        raise ValueError('what is wrong')
-    with pytest.raises(KeyError), exit_on_error():
-        raise KeyError('a bug stays a bug')
 
 
 def test_importing_the_check_imports_none_of_what_it_checks():
