@@ -134,7 +134,7 @@ def test_attention_products():
 
 @pytest.mark.parametrize('build', [
     lambda: MetaSDT({'embed_dims': (8, 16, 16, 16)}, {'type': 'SRB'}, mlp_ratio=1, residual_gain=1),
-    lambda: Spikformer(16, depth=1, time_steps=2),
+    lambda: Spikformer(16, depth=1, num_heads=8, time_steps=2),
 ], ids=['MetaSDT', 'Spikformer'])  # fmt: skip
 def test_spikingjelly_counts_the_same_once_counts_are_expanded(build):
     model = build().eval()

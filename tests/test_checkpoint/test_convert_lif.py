@@ -20,8 +20,8 @@ UNUSED = {'sdtv2_T4': 0, 'sdtv1_T4': 2, 'spikformer_T4': 8, 'qkformer_T4': 0}
 MODELS = {
     'sdtv2_T4': lambda: MetaSDTv2(dict(embed_dims=DIMS)),
     'sdtv1_T4': lambda: SpikeDrivenTransformer(64, 2),
-    'spikformer_T4': lambda: Spikformer(64, 2),
-    'qkformer_T4': lambda: QKFormer(64, (1, 2, 2)),
+    'spikformer_T4': lambda: Spikformer(64, 2, num_heads=8),
+    'qkformer_T4': lambda: QKFormer(64, (1, 2, 2), 8),
 }
 
 
@@ -95,13 +95,13 @@ def test_unused_tensors_have_their_shape(golden):
 
 
 def test_the_family_is_asked_for_where_names_fit_two():
-    state = Spikformer(64, 1).state_dict()
+    state = Spikformer(64, 1, num_heads=8).state_dict()
     with pytest.raises(ValueError, match='Spikformer and SpikeDrivenTransformer alike: give family, got None'):
         to_published(state)
     with pytest.raises(ValueError, match=r"family must be one of MetaSDT, .*, QKFormer, got 'Swin'"):
         to_published(state, 'Swin')
     with pytest.raises(ValueError, match="family is 'MetaSDT', but the names are those of QKFormer"):
-        to_published(QKFormer(64, (1, 1, 1)).state_dict(), 'MetaSDT')
+        to_published(QKFormer(64, (1, 1, 1), 8).state_dict(), 'MetaSDT')
 
 
 def test_backbones_inside_detectors(golden):
@@ -115,7 +115,7 @@ def test_backbones_inside_detectors(golden):
     assert (found.model, found.family, found.embed_dims) == ('detector', 'MetaSDTv2', dims)
     assert 'backbone.stage3.0.attn.qkv.pw1.weight' in converted and 'rpn_head.rpn_cls.weight' in converted
     assert_same(to_published(converted), state)
-    foreign = to_published(QKFormer(64, (1, 1, 1)).state_dict())
+    foreign = to_published(QKFormer(64, (1, 1, 1), 8).state_dict())
     heads = {key: value for key, value in state.items() if not key.startswith('backbone.')}
     with pytest.raises(ValueError, match='no published detector has QKFormer as its backbone'):
         convert({**heads, **{f'backbone.{key}': value for key, value in foreign.items()}})

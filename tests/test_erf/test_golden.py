@@ -57,8 +57,8 @@ def test_meta_sdt(name, weights):
 LIF = {
     'sdtv2': ('MetaSDTv2', dict(arch=dict(embed_dims=(16, 32, 64, 96)), out_indices=range(5))),
     'sdtv1': ('SpikeDrivenTransformer', dict(embed_dims=64, depth=2, out_indices=range(3))),
-    'spikformer': ('Spikformer', dict(embed_dims=64, depth=2, out_indices=range(3))),
-    'qkformer': ('QKFormer', dict(embed_dims=64, depths=(1, 2, 2))),
+    'spikformer': ('Spikformer', dict(embed_dims=64, depth=2, num_heads=8, out_indices=range(3))),
+    'qkformer': ('QKFormer', dict(embed_dims=64, depths=(1, 2, 2), num_heads=8)),
 }
 
 

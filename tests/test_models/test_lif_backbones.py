@@ -14,8 +14,8 @@ DIMS = (16, 32, 64, 96)
 SMALL = {
     'sdtv2': (MetaSDTv2, dict(arch=dict(embed_dims=DIMS), out_indices=range(5))),
     'sdtv1': (SpikeDrivenTransformer, dict(embed_dims=64, depth=2, out_indices=range(3))),
-    'spikformer': (Spikformer, dict(embed_dims=64, depth=2, out_indices=range(3))),
-    'qkformer': (QKFormer, dict(embed_dims=64, depths=(1, 2, 2))),
+    'spikformer': (Spikformer, dict(embed_dims=64, depth=2, num_heads=8, out_indices=range(3))),
+    'qkformer': (QKFormer, dict(embed_dims=64, depths=(1, 2, 2), num_heads=8)),
 }
 TENSORS = {
     'sdtv2': lambda: names_lif.meta_sdt_v2(3, DIMS, 4),
@@ -211,7 +211,38 @@ def test_sizes_are_named():
     with pytest.raises(ValueError, match='multiple of 8, got 60'):
         SpikeDrivenTransformer(60)
     with pytest.raises(ValueError, match=r'3 depths, got 64 and \(1, 2\)'):
-        QKFormer(64, depths=(1, 2))
+        QKFormer(64, depths=(1, 2), num_heads=8)
+
+
+@pytest.mark.parametrize('kind, arch, heads', [
+    (QKFormer, '10-384', 6), (QKFormer, '10-512', 8), (QKFormer, '10-768', 12),
+    (Spikformer, '8-384', 8), (Spikformer, '8-768', 8),
+])  # fmt: skip
+def test_published_names_have_their_heads(kind, arch, heads):
+    """Weights of a published file fit any number of heads: with a wrong one the features are wrong without a word."""
+    depth, dims = map(int, arch.split('-'))
+    with torch.device('meta'):
+        named = kind(arch=arch)
+        by_size = kind(dims, (1, 2, 7)) if kind is QKFormer else kind(dims, depth)
+    for model in (named, by_size):
+        attention = [m for m in model.modules() if hasattr(m, 'num_heads') and hasattr(m, 'qkv')]
+        assert len(attention) == depth and {m.num_heads for m in attention} == {heads}
+        assert model.out_channels[-1] == dims
+
+
+def test_sizes_that_are_not_published_say_their_heads():
+    with pytest.raises(
+        ValueError, match=r'embed_dims=64, depths=\(1, 1, 1\) is no published size, so it needs num_heads'
+    ):
+        QKFormer(64, (1, 1, 1))
+    with pytest.raises(ValueError, match=r'Spikformer with embed_dims=384, depth=4 .* needs num_heads'):
+        Spikformer(384, 4)
+    with pytest.raises(ValueError, match="arch of QKFormer must be one of 10-384, 10-512, 10-768, got '10-385'"):
+        QKFormer(arch='10-385')
+    with pytest.raises(ValueError, match="num_heads of QKFormer is 6 for arch='10-384', got 8"):
+        QKFormer(arch='10-384', num_heads=8)
+    with torch.device('meta'):
+        assert SpikeDrivenTransformer(arch='8-768').out_channels == (768,)
 
 
 def test_meta_sdt_v3_over_time():

@@ -66,9 +66,9 @@ MODELS = {
     'v3 srb raster': lambda: MetaSDT(DIMS, mixer=dict(type='SRB')),
     'v3 srb pointwise': lambda: MetaSDT(DIMS, mixer=dict(type='SRB', layout='pointwise')),
     'v2': lambda: MetaSDTv2(DIMS),
-    'spikformer': lambda: Spikformer(64, 1),
+    'spikformer': lambda: Spikformer(64, 1, num_heads=8),
     'sdt v1': lambda: SpikeDrivenTransformer(64, 1),
-    'qkformer': lambda: QKFormer(64, (1, 1, 1)),
+    'qkformer': lambda: QKFormer(64, (1, 1, 1), 8),
 }
 
 

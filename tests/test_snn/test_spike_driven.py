@@ -167,7 +167,7 @@ def test_binary_models_are_listed_too():
 
 def test_sums_of_spikes_are_counts():
     """Spikformer's residuals add spikes: its layers read counts, which are expanded as well."""
-    model = lively(Spikformer(16, depth=2, time_steps=2))
+    model = lively(Spikformer(16, depth=2, num_heads=8, time_steps=2))
     x = torch.randn(1, 3, 32, 32, dtype=torch.float64)
     with torch.no_grad():
         expected = model(x)[0]

@@ -8,6 +8,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from mmsterf.checkpoint.loading import PretrainedModule
+from mmsterf.errors import InvalidInput
 from mmsterf.snn import fold, rate
 
 from ..blocks import ResidualBlock
@@ -157,6 +158,38 @@ class SpikingBackbone(PretrainedModule):
             if index in self.out_indices:
                 outs.append(rate(x, self.time_steps) if self.output == 'rate' else x)
         return tuple(outs)
+
+
+def named_size(model: str, archs: dict, arch: Optional[str], **given) -> tuple:
+    """Sizes of a published `arch`, or those given; missing ones come from the published arch that the others fit.
+
+    Args:
+        model (str): Name of the model, for the sentence.
+        archs (dict): Name to sizes, in the order of `given`.
+        arch (str, optional): A name, or None.
+        **given: Each size by the name of its argument, or None.
+
+    Raises:
+        InvalidInput: If the name is unknown, a size contradicts it, or a size is missing and no name fits.
+    """
+    if arch is not None:
+        if arch not in archs:
+            raise InvalidInput(f'arch of {model} must be one of {", ".join(archs)}, got {arch!r}')
+        for key, value, size in zip(given, given.values(), archs[arch]):
+            if value not in (None, size):
+                raise InvalidInput(f'{key} of {model} is {size} for arch={arch!r}, got {value}: leave one of them out')
+        return archs[arch]
+    for sizes in archs.values():
+        if all(value in (None, size) for value, size in zip(given.values(), sizes)):
+            return sizes
+    missing = [key for key, value in given.items() if value is None]
+    if missing:
+        sizes = ', '.join(f'{key}={value}' for key, value in given.items() if value is not None)
+        raise InvalidInput(
+            f'{model} with {sizes} is no published size, so it needs {" and ".join(missing)}, which no file of weights '
+            f'tells (or arch, one of {", ".join(archs)})'
+        )
+    return tuple(given.values())
 
 
 def drop_path_rates(drop_path_rate: float, depth: int):

@@ -8,9 +8,15 @@ from mmsterf.registry import MODELS
 
 from ..attention import SSA, TokenAttention
 from ..blocks import embed_layer, transformer_block
-from .base import SpikingBackbone, drop_path_rates
+from .base import SpikingBackbone, drop_path_rates, named_size
 
 STRIDES = (4, 8, 16)
+ARCHS = {
+    '10-384': (384, (1, 2, 7), 6),
+    '10-512': (512, (1, 2, 7), 8),
+    '10-768': (768, (1, 2, 7), 12),
+}
+"""C, blocks and attention heads of the published HST-10-C. Heads leave no trace in a file of weights."""
 
 
 class SpikingEmbed(nn.Module):
@@ -45,13 +51,13 @@ class QKFormer(SpikingBackbone):
 
     Stem: conv 3x3 - BN - max pool - SN. Stage: `SpikingEmbed`, then blocks x += attn(x); x += MLP(x), with Q-K token
     attention in the first two stages and spiking self-attention in the third.
-    Source: Zhou et al., "QKFormer: Hierarchical Spiking Transformer using Q-K Attention", NeurIPS 2024; its
-    HST-10-C are ``depths=(1, 2, 7), embed_dims=C``.
+    Source: Zhou et al., "QKFormer: Hierarchical Spiking Transformer using Q-K Attention", NeurIPS 2024.
 
     Args:
-        embed_dims (int): C of the last stage, a multiple of 8; the others have C/4 and C/2.
-        depths (Sequence[int]): Blocks of each stage.
-        num_heads (int): Attention heads.
+        embed_dims (int, optional): C of the last stage, a multiple of 8; the others have C/4 and C/2. 384 by default.
+        depths (Sequence[int], optional): Blocks of each stage; (1, 2, 7) by default.
+        num_heads (int, optional): Attention heads; needed for sizes that are not published.
+        arch (str, optional): '10-384', '10-512' or '10-768' (HST-10-C as published, with 6, 8 or 12 heads) instead.
         mlp_ratio (float): Expansion of the MLPs.
         neuron (dict, optional): Neuron config, see `mmsterf.snn.build_neuron`; LIF by default; gets `time_steps`.
         in_channels (int): Channels of the image.
@@ -76,16 +82,16 @@ class QKFormer(SpikingBackbone):
         ValueError: If an argument is not valid, the image too small, or the sequence not of T steps.
 
     Example:
-        >>> model = QKFormer(embed_dims=64, depths=(1, 1, 1)).eval()
+        >>> model = QKFormer(embed_dims=64, depths=(1, 1, 1), num_heads=8).eval()
         >>> [tuple(x.shape) for x in model(torch.rand(1, 3, 64, 96))]
         [(1, 16, 16, 24), (1, 32, 8, 12), (1, 64, 4, 6)]
     """
 
     def __init__(
         self,
-        embed_dims: int = 384,
-        depths: tuple = (1, 2, 7),
-        num_heads: int = 8,
+        embed_dims: Optional[int] = None,
+        depths: Optional[tuple] = None,
+        num_heads: Optional[int] = None,
         mlp_ratio: float = 4,
         neuron: Optional[dict] = None,
         in_channels: int = 3,
@@ -99,7 +105,13 @@ class QKFormer(SpikingBackbone):
         time_steps: int = 4,
         output: str = 'rate',
         init_cfg: Optional[dict] = None,
+        arch: Optional[str] = None,
     ) -> None:
+        depths = depths if depths is None else tuple(depths)
+        if arch is None:
+            embed_dims, depths = embed_dims or 384, depths or (1, 2, 7)
+        sizes = dict(embed_dims=embed_dims, depths=depths, num_heads=num_heads)
+        embed_dims, depths, num_heads = named_size('QKFormer', ARCHS, arch, **sizes)
         super().__init__(neuron or {'type': 'LIF'}, time_steps, output, frozen_stages, norm_eval, with_cp, init_cfg)
         if embed_dims % 8 or len(depths) != len(STRIDES):
             raise ValueError(

@@ -16,7 +16,7 @@ class SpikeDrivenTransformer(PlainBackbone):
 
     Stem: 3 x (conv 3x3 - BN - SN - max pool), conv - BN - max pool, then x += BN(conv(SN(x))). Block: x += SDSA(x);
     x += MLP(x), with SDSA the channel mask of `MaskSDSA`.
-    Source: Yao et al., "Spike-driven Transformer", NeurIPS 2023; its L-C are ``depth=L, embed_dims=C``.
+    Source: Yao et al., "Spike-driven Transformer", NeurIPS 2023; its L-C are ``arch='L-C'``.
 
     Args:
         residual_gain (float): Gain of the last norm of every residual branch at the start; see `MetaSDT`.

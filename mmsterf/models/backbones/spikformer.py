@@ -9,7 +9,12 @@ from mmsterf.registry import MODELS
 
 from ..attention import SSA
 from ..blocks import ResidualBlock, embed_layer, transformer_block
-from .base import SpikingBackbone, drop_path_rates
+from .base import SpikingBackbone, drop_path_rates, named_size
+
+ARCHS = {'6-512': (512, 6), '8-384': (384, 8), '8-512': (512, 8), '8-768': (768, 8), '10-512': (512, 10)}
+"""C and blocks of the published sizes L-C."""
+NUM_HEADS = 8
+"""Attention heads of all of them."""
 
 
 class PlainBackbone(SpikingBackbone):
@@ -18,8 +23,8 @@ class PlainBackbone(SpikingBackbone):
     Subclasses give `_stem_layers` and `_block`.
 
     Args:
-        embed_dims (int): C, a multiple of 8.
-        depth (int): Number of blocks L.
+        embed_dims (int, optional): C, a multiple of 8; 512 by default.
+        depth (int, optional): Number of blocks L; 8 by default.
         mlp_ratio (float): Expansion of the MLPs.
         neuron (dict, optional): Neuron config, see `mmsterf.snn.build_neuron`; LIF by default; gets `time_steps`.
         in_channels (int): Channels of the image.
@@ -36,6 +41,7 @@ class PlainBackbone(SpikingBackbone):
         output (str): 'rate' averages the returned maps over time, for necks without time; 'folded' keeps (T*N, C, H,
             W), time-major, for spiking necks and heads.
         init_cfg (dict, optional): mmengine initialisation, for example ``dict(type='Pretrained', ...)``.
+        arch (str, optional): A published size L-C instead of `embed_dims` and `depth`: one of `archs`.
 
     Shape:
         Images (N, in_channels, H, W), shown T times, or sequences (T, N, in_channels, H, W), sides of at least 16, to a
@@ -45,10 +51,12 @@ class PlainBackbone(SpikingBackbone):
         ValueError: If an argument is not valid, the image too small, or the sequence not of T steps.
     """
 
+    archs = ARCHS
+
     def __init__(
         self,
-        embed_dims: int = 512,
-        depth: int = 8,
+        embed_dims: Optional[int] = None,
+        depth: Optional[int] = None,
         mlp_ratio: float = 4,
         neuron: Optional[dict] = None,
         in_channels: int = 3,
@@ -62,7 +70,11 @@ class PlainBackbone(SpikingBackbone):
         time_steps: int = 4,
         output: str = 'rate',
         init_cfg: Optional[dict] = None,
+        arch: Optional[str] = None,
     ) -> None:
+        if arch is None:
+            embed_dims, depth = embed_dims or 512, depth or 8
+        embed_dims, depth = named_size(type(self).__name__, self.archs, arch, embed_dims=embed_dims, depth=depth)
         super().__init__(neuron or {'type': 'LIF'}, time_steps, output, frozen_stages, norm_eval, with_cp, init_cfg)
         if embed_dims % 8:
             raise ValueError(f'embed_dims of {type(self).__name__} must be a multiple of 8, got {embed_dims}')
@@ -91,21 +103,34 @@ class Spikformer(PlainBackbone):
 
     Stem: 4 x (conv 3x3 - BN - SN - max pool), then x += SN(BN(conv(x))). Block: x += SSA(x); x += MLP(x).
     Source: Zhou et al., "Spikformer: When Spiking Neural Network Meets Transformer", ICLR 2023; its Spikformer-L-C are
-    ``depth=L, embed_dims=C``.
+    ``arch='L-C'``.
 
     Args:
-        num_heads (int): Attention heads.
+        num_heads (int, optional): Attention heads, 8 in published sizes; needed for other sizes, because no file of
+            weights tells.
         **kwargs: As `PlainBackbone`.
 
     Example:
-        >>> model = Spikformer(embed_dims=64, depth=2, out_indices=(0, 2)).eval()
+        >>> model = Spikformer(embed_dims=64, depth=2, num_heads=8, out_indices=(0, 2)).eval()
         >>> [tuple(x.shape) for x in model(torch.rand(1, 3, 64, 96))]
         [(1, 64, 4, 6), (1, 64, 4, 6)]
     """
 
-    def __init__(self, *args, num_heads: int = 8, **kwargs) -> None:
-        self.num_heads = num_heads
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self,
+        embed_dims: Optional[int] = None,
+        depth: Optional[int] = None,
+        *args,
+        num_heads: Optional[int] = None,
+        arch: Optional[str] = None,
+        **kwargs,
+    ) -> None:
+        if arch is None:
+            embed_dims, depth = embed_dims or 512, depth or 8
+        archs = {name: (*size, NUM_HEADS) for name, size in self.archs.items()}
+        sizes = dict(embed_dims=embed_dims, depth=depth, num_heads=num_heads)
+        embed_dims, depth, self.num_heads = named_size('Spikformer', archs, arch, **sizes)
+        super().__init__(embed_dims, depth, *args, **kwargs)
 
     def _stem_layers(self, widths: tuple, **common) -> OrderedDict:
         layers = OrderedDict(
