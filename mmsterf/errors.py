@@ -29,6 +29,9 @@ _PORT = re.compile(r'EADDRINUSE|[Aa]ddress already in use')
 _KILLED = re.compile(r'DataLoader worker .*(exited unexpectedly|is killed by signal)')
 _IN_WORKER = re.compile(r'^ +File "(.+)", line \d+, in .*\n +(.*)$', re.M)
 
+EXPLAINERS: list = []
+"""Functions that know errors of libraries: they take one, and return a sentence if it is the user's, or None."""
+
 
 class InvalidInput(ValueError):
     """Something a user gave is wrong; the message is a whole sentence that says what, and what is valid."""
@@ -102,7 +105,7 @@ def sentence(error: BaseException) -> Optional[str]:
         return f'port {os.environ.get("MASTER_PORT", "")} is in use by another run: set PORT to a free one'
     if raised_by(error)[1] and is_ours(raised_by(error)[0]) and not isinstance(error, AssertionError):
         return message(error)
-    return None
+    return next((text for explain in EXPLAINERS if (text := explain(error))), None)
 
 
 def message(error: BaseException) -> str:

@@ -1,13 +1,43 @@
 """Read a config as the tools do: checked, with `data_root` applied everywhere."""
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Optional
 
 from mmengine.config import Config
 
+from mmsterf.errors import InvalidInput
+
+from .cfg_keys import merge_options
+from .stages import reading
+
 TASKS = ('mmdet', 'mmseg')
 SPLITS = ('train', 'val', 'test')
+
+
+SUFFIXES = ('.py', '.json', '.yaml', '.yml')
+
+
+def read_config(path: str) -> Config:
+    """Read a config file, or `package::path` inside an installed package (`mmdet::...`).
+
+    Raises:
+        InvalidInput: If it is not there or no config, with file and line of what is wrong.
+    """
+    package, inside, _ = path.partition('::')
+    with reading(path):
+        if inside:
+            if not package.isidentifier() or find_spec(package) is None:
+                raise InvalidInput(f'config {path}: the package {package!r} is not installed')
+            from mmengine.hub import get_config
+
+            return get_config(path)
+        if not Path(path).is_file():
+            raise InvalidInput(f'config {path} is not a file (looked for {Path(path).absolute()})')
+        if Path(path).suffix not in SUFFIXES:
+            raise InvalidInput(f'config {path}: must end in {", ".join(SUFFIXES)}')
+        return Config.fromfile(path)
 
 
 def load_config(path: str, options: Optional[dict] = None) -> Config:
@@ -20,18 +50,16 @@ def load_config(path: str, options: Optional[dict] = None) -> Config:
         options (dict, optional): `--cfg-options`; more special keys win over `data_root`.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If `default_scope` names no task, or it is unclear which root `data_root` replaces.
+        InvalidInput: If the file cannot be read, nothing reads an option, `default_scope` names no task, or it is
+            unclear which root `data_root` replaces.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'config {path} is not a file (looked for {Path(path).absolute()})')
-    cfg = Config.fromfile(path)
+    cfg = read_config(path)
     options = dict(options or {})
     if 'data_root' in options:
         replace_data_root(cfg, options['data_root'])
-    cfg.merge_from_dict(options)
+    merge_options(cfg, options)
     if cfg.get('default_scope') not in TASKS:
-        raise ValueError(
+        raise InvalidInput(
             f"{path}: default_scope is {cfg.get('default_scope')!r} and tells the task; valid choices are 'mmdet' "
             "(detection) and 'mmseg' (segmentation)"
         )

@@ -1,24 +1,28 @@
 """Build a model from any mmdet, mmseg or mmsterf config for analysis, and the inputs to analyse it with."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Union
 
 import cv2
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 from torch import nn
 
 from mmsterf.checkpoint import convert, is_published, read, state_dict_of
+from mmsterf.engine.cfg_keys import merge_options
+from mmsterf.engine.cfg_options import parse_options
+from mmsterf.engine.config import read_config
 from mmsterf.erf import Noise
+from mmsterf.errors import InvalidInput
 
 from .features import Images
 
 
 def load_model(
-    config: str, checkpoint: Optional[str], seed: int = 0, options: Sequence[str] = ()
+    config: str, checkpoint: Optional[str], seed: int = 0, options: Union[Mapping, Sequence[str]] = ()
 ) -> tuple[Config, nn.Module]:
     """Build the model of a config, in evaluation mode, with the weights of a checkpoint or random ones.
 
@@ -28,16 +32,16 @@ def load_model(
         config: File, or ``package::path`` inside an installed package (``mmdet::...``).
         checkpoint: File; published names are converted. None for random weights.
         seed: Of random weights.
-        options: ``KEY=VALUE`` changes.
+        options: Changes, a dict or ``KEY=VALUE`` each.
 
     Raises:
         FileNotFoundError: If a file is not there.
         ValueError: If the config has no model, or the checkpoint does not fit.
     """
-    cfg = _read_config(config)
-    cfg.merge_from_dict({k: DictAction._parse_iterable(v) for k, v in (_pair(o) for o in options)})
-    if not cfg.get('model'):
-        raise ValueError(f'{config} has no `model`')
+    cfg = read_config(config)
+    merge_options(cfg, parse_options(options))
+    if not isinstance(cfg.get('model'), dict):
+        raise InvalidInput(f'{config} has no `model`')
     _drop_pretrained(cfg.model)
     torch.manual_seed(seed)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
@@ -52,23 +56,6 @@ def load_model(
         _load(model, checkpoint)
     model.eval()  # not chained: stock Swin returns nothing
     return cfg, model
-
-
-def _pair(option: str) -> tuple[str, str]:
-    key, equals, value = option.partition('=')
-    if not equals:
-        raise ValueError(f'--cfg-options takes KEY=VALUE, got {option!r}')
-    return key, value
-
-
-def _read_config(config: str) -> Config:
-    if '::' in config:
-        from mmengine.hub import get_config
-
-        return get_config(config)
-    if not Path(config).is_file():
-        raise FileNotFoundError(f'config {config} is not a file (looked for {Path(config).absolute()})')
-    return Config.fromfile(config)
 
 
 def _drop_pretrained(cfg) -> None:

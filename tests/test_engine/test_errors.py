@@ -98,6 +98,7 @@ def test_exit_status_and_line(monkeypatch, tmp_path, capsys):
             raise InvalidInput('twice')
         assert ended.value.code == status
     monkeypatch.delenv('MMSTERF_SPOKEN')
+    monkeypatch.setattr('signal.signal', lambda *_: None)
     with pytest.raises(SystemExit) as ended, command_line('nothing'), keep(lambda: 'epoch_3.pth'):
         raise KeyboardInterrupt
     assert ended.value.code == 130

@@ -135,4 +135,4 @@ def test_missing_image(tmp_path):
 def test_negative_constants(backbone, tmp_path, capsys):
     with pytest.raises(SystemExit):
         run(tmp_path, backbone, '--ac', '-1')
-    assert 'must not be negative' in capsys.readouterr().err
+    assert 'argument --ac: must be at least 0, got -1.0' in capsys.readouterr().err

@@ -13,7 +13,8 @@ from typing import Callable, Optional
 # A clone works without being installed.
 sys.path.insert(1, str(Path(__file__).resolve().parents[2]))
 
-from mmsterf.engine import check_versions, exit_on_error
+from mmsterf.engine import arguments, check_versions, command_line
+from mmsterf.engine.cfg_options import add_cfg_options
 
 EXAMPLES = """examples:
   get_energy.py configs/semantic_fpn_sdt_mlpixer_tiny.py work_dirs/run/iter_160000.pth --images dataset --num 50
@@ -31,22 +32,29 @@ def parse(argv: Optional[list[str]] = None) -> argparse.Namespace:
     add('config', help='config file, or mmdet::... of an installed package')
     add('checkpoint', nargs='?', help='weights; random ones without it')
     add('--images', nargs='+', default=['noise'], metavar='SOURCE', help='noise (default), dataset, or image files')
-    add('--num', type=int, default=1, help='number of images of noise or of the data set (default 1)')
-    add('--size', type=int, nargs=2, metavar=('H', 'W'), help="size of all images (default: the test pipeline's)")
-    add('--mac', type=float, default=4.6, help='pJ of a multiply-accumulate (default 4.6: 45 nm)')
-    add('--ac', type=float, default=0.9, help='pJ of a synaptic operation (default 0.9: 45 nm)')
+    add('--num', type=arguments.count, default=1, help='number of images of noise or of the data set (default 1)')
+    add(
+        '--size',
+        type=arguments.side,
+        nargs=2,
+        metavar=('H', 'W'),
+        help="size of all images (default: the test pipeline's)",
+    )
+    add('--mac', type=arguments.number(0), default=4.6, help='pJ of a multiply-accumulate (default 4.6: 45 nm)')
+    add('--ac', type=arguments.number(0), default=0.9, help='pJ of a synaptic operation (default 0.9: 45 nm)')
     add('--fold', action='store_true', help='fold RepConv and batch norms into convolutions first')
-    add('--calibrate', type=int, default=0, metavar='N', help='set batch-norm statistics from N of the images first')
-    add('--seed', type=int, default=0, help='of noise and of random weights (default 0)')
-    add('--device', default='cpu', help='torch device (default cpu)')
+    add(
+        '--calibrate',
+        type=arguments.whole(0, 10**6),
+        default=0,
+        metavar='N',
+        help='set batch-norm statistics from N of the images first',
+    )
+    add('--seed', type=arguments.seed, default=0, help='of noise and of random weights (default 0)')
+    add('--device', type=arguments.device, default='cpu', help='torch device (default cpu)')
     add('--out', type=Path, default=Path('work_dirs/energy'), help='folder (default work_dirs/energy)')
-    add('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='changes to the config')
-    args = parser.parse_args(argv)
-    if args.num < 1:
-        parser.error(f'--num must be at least 1, got {args.num}')
-    if min(args.mac, args.ac) < 0:
-        parser.error(f'--mac and --ac must not be negative, got {args.mac} and {args.ac}')
-    return args
+    add_cfg_options(parser)
+    return parser.parse_args(argv)
 
 
 def passes(cfg, model, args: argparse.Namespace) -> list[Callable]:
@@ -185,45 +193,42 @@ def shortened(names: list[str], most: int = 8) -> str:
     return (', '.join(names[:most]) or 'none') + more
 
 
+@command_line()
 def main(argv: Optional[list[str]] = None) -> None:
     """Run the command line."""
     args = parse(argv)
-    with exit_on_error():
-        check_versions()
-        layers, neurons, facts = measure(args)
-        from mmsterf.analysis import Cost, state_of, totals
-        from mmsterf.analysis.plots import energy_figure
-        from mmsterf.erf import replace_file, write_json
+    check_versions()
+    layers, neurons, facts = measure(args)
+    from mmsterf.analysis import Cost, state_of, totals
+    from mmsterf.analysis.plots import energy_figure
+    from mmsterf.erf import replace_file, write_json
 
-        cost = Cost(args.mac, args.ac)
-        rows = [row(layer, cost, facts['num']) for layer in layers.values()]
-        total = {**row(totals(layers), cost, facts['num']), 'params': facts['params']}
-        print(f'{facts["config"]}: {facts["weights"]}; {facts["num"]} x {" ".join(facts["images"])}')
-        report(rows, total)
-        states = {name: state_of(rate) for name, rate in neurons.items()}
-        for state, meaning in (('dead', 'never fires'), ('saturated', 'nearly every slot fires')):
-            names = [name for name, s in states.items() if s == state]
-            if names:
-                print(f'{len(names)} of {len(states)} neuron layers {state} ({meaning}): {shortened(names)}')
-        analog = [r['layer'] for r in rows if r['macs']]
-        print(f'read analog maps: {shortened(analog)}')
-        ratio = total['ann_energy_uJ'] / total['energy_uJ'] if total['energy_uJ'] else float('nan')
-        print(f'energy {total["energy_uJ"]:.3f} uJ, equal ANN {total["ann_energy_uJ"]:.3f} uJ: {ratio:.1f} times')
-        if not args.checkpoint:
-            hint = '' if args.calibrate else '; without --calibrate most neurons may be silent'
-            print(f'weights are random: rates and energy are not those of a trained network{hint}')
-        found = [{'neuron': name, 'firing_rate': rate, 'state': states[name]} for name, rate in neurons.items()]
-        about = {**facts, 'pJ': cost._asdict(), 'total': total, 'neurons': found}
-        write_json(args.out / 'energy.json', rows, about)
-        note = '' if args.checkpoint else facts['weights']
-        title = f'{facts["config"]}: {total["energy_uJ"]:,.1f} µJ per image, equal ANN {total["ann_energy_uJ"]:,.1f} µJ'
-        figure = energy_figure(layers.values(), cost, facts['num'], title, note)
-        replace_file(args.out / 'energy.png', lambda part: figure.savefig(part, dpi=150))
-        print(f'written to {args.out}')
+    cost = Cost(args.mac, args.ac)
+    rows = [row(layer, cost, facts['num']) for layer in layers.values()]
+    total = {**row(totals(layers), cost, facts['num']), 'params': facts['params']}
+    print(f'{facts["config"]}: {facts["weights"]}; {facts["num"]} x {" ".join(facts["images"])}')
+    report(rows, total)
+    states = {name: state_of(rate) for name, rate in neurons.items()}
+    for state, meaning in (('dead', 'never fires'), ('saturated', 'nearly every slot fires')):
+        names = [name for name, s in states.items() if s == state]
+        if names:
+            print(f'{len(names)} of {len(states)} neuron layers {state} ({meaning}): {shortened(names)}')
+    analog = [r['layer'] for r in rows if r['macs']]
+    print(f'read analog maps: {shortened(analog)}')
+    ratio = total['ann_energy_uJ'] / total['energy_uJ'] if total['energy_uJ'] else float('nan')
+    print(f'energy {total["energy_uJ"]:.3f} uJ, equal ANN {total["ann_energy_uJ"]:.3f} uJ: {ratio:.1f} times')
+    if not args.checkpoint:
+        hint = '' if args.calibrate else '; without --calibrate most neurons may be silent'
+        print(f'weights are random: rates and energy are not those of a trained network{hint}')
+    found = [{'neuron': name, 'firing_rate': rate, 'state': states[name]} for name, rate in neurons.items()]
+    about = {**facts, 'pJ': cost._asdict(), 'total': total, 'neurons': found}
+    write_json(args.out / 'energy.json', rows, about)
+    note = '' if args.checkpoint else facts['weights']
+    title = f'{facts["config"]}: {total["energy_uJ"]:,.1f} µJ per image, equal ANN {total["ann_energy_uJ"]:,.1f} µJ'
+    figure = energy_figure(layers.values(), cost, facts['num'], title, note)
+    replace_file(args.out / 'energy.png', lambda part: figure.savefig(part, dpi=150))
+    print(f'written to {args.out}')
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit('\ninterrupted: nothing was written')
+    main()

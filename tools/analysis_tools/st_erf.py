@@ -15,7 +15,8 @@ from typing import Optional
 # A clone works without being installed.
 sys.path.insert(1, str(Path(__file__).resolve().parents[2]))
 
-from mmsterf.engine import check_versions, exit_on_error
+from mmsterf.engine import arguments, check_versions, command_line
+from mmsterf.engine.cfg_options import add_cfg_options
 
 EXAMPLES = """examples:
   st_erf.py configs/semantic_fpn_sdt_srb.py work_dirs/srb/iter_160000.pth --layers 'backbone.stage3.*.attn.proj'
@@ -39,19 +40,35 @@ def parse(argv: Optional[list[str]] = None) -> argparse.Namespace:
     )
     add('--list-layers', action='store_true', help='print names and output shapes, and stop')
     add('--input', nargs='+', default=['noise'], metavar='SOURCE', help='noise (default), dataset, or image files')
-    add('--num', type=int, default=20, help='number of inputs (default 20)')
-    add('--size', type=int, nargs=2, metavar=('H', 'W'), help='input size (noise: 224 224; images: that of the first)')
+    add('--num', type=arguments.count, default=20, help='number of inputs (default 20)')
+    add(
+        '--size',
+        type=arguments.side,
+        nargs=2,
+        metavar=('H', 'W'),
+        help='input size (noise: 224 224; images: that of the first)',
+    )
     add('--position', nargs='+', default=['center'], help='center (default), two fractions, or a pixel: ROW COLUMN')
-    add('--time-steps', type=int, help="steps T, each with a frame of its own (default: the backbone's, or 1)")
+    add(
+        '--time-steps',
+        type=arguments.whole(1, 1000),
+        help="steps T, each with a frame of its own (default: the backbone's, or 1)",
+    )
     add('--input-time', default='auto', help='what the model takes: image, sequence or folded (default: by T)')
     add('--step', default='last', help='output step: last (default), all, sum, or an index')
-    add('--batch-size', type=int, default=4, help='inputs per forward pass; bounds the memory (default 4)')
-    add('--calibrate', type=int, default=0, metavar='N', help='set batch-norm statistics from N inputs first')
+    add('--batch-size', type=arguments.count, default=4, help='inputs per forward pass; bounds the memory (default 4)')
+    add(
+        '--calibrate',
+        type=arguments.whole(0, 10**6),
+        default=0,
+        metavar='N',
+        help='set batch-norm statistics from N inputs first',
+    )
     add('--heads', action='store_true', help='run the dense heads too, so that their layers can be chosen')
-    add('--seed', type=int, default=0, help='of noise and of random weights (default 0)')
-    add('--device', default='cpu', help='torch device (default cpu)')
+    add('--seed', type=arguments.seed, default=0, help='of noise and of random weights (default 0)')
+    add('--device', type=arguments.device, default='cpu', help='torch device (default cpu)')
     add('--out', type=Path, default=Path('work_dirs/st_erf'), help='folder (default work_dirs/st_erf)')
-    add('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='changes to all configs')
+    add_cfg_options(parser)
     args = parser.parse_args(argv)
     pairs: list = []
     for item in args.models:
@@ -70,9 +87,6 @@ def parse(argv: Optional[list[str]] = None) -> argparse.Namespace:
         parser.error(
             f'--position takes center, two fractions or two integers, --step last, all, sum or an index: {error}'
         )
-    for name in ('num', 'batch_size'):
-        if getattr(args, name) < 1:
-            parser.error(f'--{name.replace("_", "-")} must be at least 1, got {getattr(args, name)}')
     return args
 
 
@@ -211,36 +225,33 @@ def report(rows: list[dict], name: str) -> None:
         print(f'{r["layer"]:{width}}' + ''.join(f'{r[key]:11.3f}' for key in columns.values()))
 
 
+@command_line()
 def main(argv: Optional[list[str]] = None) -> None:
     """Run the command line."""
     args = parse(argv)
-    with exit_on_error():
-        check_versions()
-        found = {}
-        for name, (config, checkpoint) in zip(names_of(args.models), args.models):
-            found[name] = analyse(config, checkpoint, args, name)
-        if args.list_layers:
-            return
-        from mmsterf.erf import plots, write_csv
+    check_versions()
+    found = {}
+    for name, (config, checkpoint) in zip(names_of(args.models), args.models):
+        found[name] = analyse(config, checkpoint, args, name)
+    if args.list_layers:
+        return
+    from mmsterf.erf import plots, write_csv
 
-        table = []
-        for name, (results, facts) in found.items():
-            rows = write(results, facts, name, args.out if len(found) == 1 else args.out / name)
-            report(rows, name)
-            table += [{'model': name, **row} for row in rows]
-        if len(found) > 1:
-            random = [name for name, (_, facts) in found.items() if not facts['checkpoint']]
-            note = f'RANDOM WEIGHTS (no checkpoint): {", ".join(random)}' if random else ''
-            note = 'RANDOM WEIGHTS (no checkpoints)' if len(random) == len(found) else note
-            results = {name: r for name, (r, _) in found.items()}
-            plots.save(plots.overview_figure(results, 'log', 'Spatial ERF', note), args.out / 'comparison')
-            plots.save(plots.overview_figure(results, 'linear', 'Spatial ERF', note), args.out / 'comparison_linear')
-            write_csv(args.out / 'metrics.csv', table)
-        print(f'\nwritten to {args.out}')
+    table = []
+    for name, (results, facts) in found.items():
+        rows = write(results, facts, name, args.out if len(found) == 1 else args.out / name)
+        report(rows, name)
+        table += [{'model': name, **row} for row in rows]
+    if len(found) > 1:
+        random = [name for name, (_, facts) in found.items() if not facts['checkpoint']]
+        note = f'RANDOM WEIGHTS (no checkpoint): {", ".join(random)}' if random else ''
+        note = 'RANDOM WEIGHTS (no checkpoints)' if len(random) == len(found) else note
+        results = {name: r for name, (r, _) in found.items()}
+        plots.save(plots.overview_figure(results, 'log', 'Spatial ERF', note), args.out / 'comparison')
+        plots.save(plots.overview_figure(results, 'linear', 'Spatial ERF', note), args.out / 'comparison_linear')
+        write_csv(args.out / 'metrics.csv', table)
+    print(f'\nwritten to {args.out}')
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit('\ninterrupted: nothing was written')
+    main()

@@ -1,0 +1,128 @@
+"""Where results go: found to be writable before work, other people's files kept, former results not left among new."""
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Optional, Union
+
+from mmsterf.errors import InvalidInput
+
+INDEX = '.mmsterf_files.json'
+"""In a folder of results: the tool that wrote them, and their names."""
+
+
+def check_writable(option: str, path: Union[str, Path], folder: bool = True) -> None:
+    """Refuse a folder (or a file) that could not be written, leaving nothing behind.
+
+    Raises:
+        InvalidInput: Names the option, the path and the reason.
+    """
+    path = Path(path)
+    try:
+        if not folder and path.is_dir():
+            raise InvalidInput(f'{option} {path}: is a folder, and must be the name of a file')
+        there = path.absolute() if folder else path.absolute().parent
+        while not there.exists() and not there.is_symlink():
+            there = there.parent
+        if not there.is_dir():
+            raise InvalidInput(f'{option} {path}: cannot be written, {there} is not a folder')
+        with tempfile.TemporaryDirectory(prefix='.mmsterf_', dir=there):
+            pass
+        if not folder and path.exists() and not os.access(path, os.W_OK):
+            raise InvalidInput(f'{option} {path}: cannot be written, it is read-only')
+        if len(os.fsencode(path.name)) > 255:
+            raise InvalidInput(f'{option} {path}: the name is too long')
+    except (OSError, ValueError) as error:
+        if isinstance(error, InvalidInput):
+            raise
+        reason = getattr(error, 'strerror', None) or error
+        raise InvalidInput(f'{option} {path}: cannot be written ({reason})') from error
+
+
+def check_new_file(option: str, path: Union[str, Path], force: bool) -> None:
+    """Refuse a file that cannot be written or, without `--force`, is there already.
+
+    Raises:
+        InvalidInput: Names the option and the path.
+    """
+    check_writable(option, path, folder=False)
+    if Path(path).exists() and not force:
+        raise InvalidInput(f'{option} {path}: exists already; choose another name, or overwrite it with --force')
+
+
+class ResultFolder:
+    """A folder that a tool writes results to; use it as a context manager around the work.
+
+    Files of a former run of the same tool may be replaced, and those that this run does not write again are removed
+    when it has succeeded; other files are kept.
+
+    Args:
+        option (str): As in `--out`.
+        folder (str | Path): The folder, which may not be there yet.
+        tool (str): Name of the tool.
+        force (bool): Overwrite files that are not this tool's.
+        names (Sequence[str], optional): Names that may be in the way; any file may by default.
+
+    Raises:
+        InvalidInput: If it cannot be written, or holds files that are not this tool's.
+    """
+
+    def __init__(
+        self,
+        option: str,
+        folder: Union[str, Path],
+        tool: str,
+        force: bool = False,
+        names: Optional[Sequence[str]] = None,
+    ) -> None:
+        check_writable(option, folder)
+        self.folder, self.tool = Path(folder), tool
+        self.former = self._index()
+        self.before = self._files()
+        own = set(self.former)
+        others = [name for name in self.before if name not in own and (names is None or name in names)]
+        if others and not force:
+            what = others[0] + (f' and {len(others) - 1} more' if len(others) > 1 else '')
+            raise InvalidInput(
+                f'{option} {folder}: holds {what} not written by {tool}; choose another folder, or overwrite with '
+                '--force'
+            )
+
+    def _index(self) -> list:
+        try:
+            index = json.loads((self.folder / INDEX).read_text())
+            return [str(name) for name in index['files']] if index['tool'] == self.tool else []
+        except (OSError, ValueError, KeyError, TypeError):
+            return []
+
+    def _files(self) -> dict:
+        """Files in the folder and up to two levels below, with what changes when they are written."""
+        found = {}
+        for depth in ('*', '*/*', '*/*/*'):
+            for path in self.folder.glob(depth):
+                if path.name != INDEX and path.is_file():
+                    state = path.stat()
+                    found[path.relative_to(self.folder).as_posix()] = (state.st_ino, state.st_mtime_ns, state.st_size)
+        return found
+
+    def __enter__(self) -> 'ResultFolder':
+        return self
+
+    def __exit__(self, kind, *_) -> None:
+        if not self.folder.is_dir():
+            return
+        after = self._files()
+        written = {name for name, state in after.items() if self.before.get(name) != state}
+        if kind is None:
+            for name in set(self.former) & set(after) - written:
+                (self.folder / name).unlink(missing_ok=True)
+            files = written
+        else:
+            files = written | (set(self.former) & set(after))
+        if files:
+            text = json.dumps({'tool': self.tool, 'files': sorted(files)}, indent=1) + '\n'
+            part = self.folder / f'{INDEX}.{os.getpid()}'
+            part.write_text(text)
+            os.replace(part, self.folder / INDEX)
