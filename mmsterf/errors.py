@@ -23,6 +23,7 @@ TRACEBACK = 'MMSTERF_TRACEBACK'
 SPOKEN = 'MMSTERF_SPOKEN'
 """Environment variable of a run of several processes: the file that the first one to end with a line makes."""
 
+_LIBRARIES = (f'{os.sep}site-packages{os.sep}', f'{os.sep}dist-packages{os.sep}', os.path.dirname(os.__file__))
 _RAISE = dis.opmap['RAISE_VARARGS']
 _MEMORY = re.compile(r"can't allocate memory|out of memory|bad allocation|std::bad_alloc", re.I)
 _PORT = re.compile(r'EADDRINUSE|[Aa]ddress already in use')
@@ -149,6 +150,11 @@ def is_ours(file: str) -> bool:
     return path.is_absolute() and (path.is_relative_to(PACKAGE) or path.is_relative_to(PACKAGE.parent / 'tools'))
 
 
+def is_library(file: str) -> bool:
+    """Whether a source file belongs to an installed package or to Python."""
+    return not os.path.isabs(file) or any(part in file for part in _LIBRARIES)
+
+
 def _first_to_speak() -> bool:
     """Whether no other process of this run has ended with a line."""
     mark = os.environ.get(SPOKEN)
@@ -164,8 +170,7 @@ def _report_bug(kind: type, error: BaseException, trace: TracebackType) -> None:
     """`sys.excepthook` that adds whose bug it is."""
     sys.__excepthook__(kind, error, trace)
     files = [frame.tb_frame.f_code.co_filename for frame in frames_of(error.__traceback__)]
-    libraries = (f'{os.sep}site-packages{os.sep}', os.path.dirname(os.__file__))
-    foreign = [f for f in files if os.path.isabs(f) and not is_ours(f) and not any(part in f for part in libraries)]
+    foreign = [file for file in files if not is_ours(file) and not is_library(file)]
     if foreign:
         whose = f'raised in {foreign[-1]}, which does not belong to mmsterf'
     else:

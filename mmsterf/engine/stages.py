@@ -11,7 +11,17 @@ from typing import Any, Optional
 from mmengine.config import Config
 from mmengine.registry import Registry
 
-from mmsterf.errors import EXPLAINERS, InvalidInput, frames_of, is_ours, message, raised_by, sentence, shortened
+from mmsterf.errors import (
+    EXPLAINERS,
+    InvalidInput,
+    frames_of,
+    is_library,
+    is_ours,
+    message,
+    raised_by,
+    sentence,
+    shortened,
+)
 
 from .cfg_keys import arguments_of, nearest
 
@@ -104,7 +114,7 @@ def explain(error: BaseException) -> Optional[str]:
     if loader:
         part = _path_of(loader[-1].tb_frame.f_locals.get('dataloader') or {}, cfg) or 'a data loader'
     file, deliberate = raised_by(error)
-    if is_ours(file):
+    if is_ours(file) or (not is_library(file) and not deliberate):
         return None
     if part or (_RUNNER.search(file) and deliberate):
         return f'{f"{part}: " if part else ""}{_text(error, frames)}'
@@ -144,7 +154,10 @@ def _build_error(error: Exception, frames: list, cfg: Any) -> Optional[str]:
         return f'{path}.{match[1]}: {getattr(kind, "__name__", kind)} has no such argument{nearest(match[1], known)}'
     if isinstance(error, TypeError) and len(frames) == 1 and (match := _LACKING.search(text)):
         return f'{title}: needs {match[1]}'
-    if is_ours(raised_by(error)[0]) and (isinstance(error, AssertionError) or not isinstance(error, _FROM_VALUES)):
+    file, deliberate = raised_by(error)
+    if not deliberate and not is_ours(file) and not is_library(file):
+        return None  # a slip in a class of the user's, who needs its traceback
+    if is_ours(file) and (isinstance(error, AssertionError) or not isinstance(error, _FROM_VALUES)):
         return None
     if isinstance(error, (NameError, UnboundLocalError)):
         return None
