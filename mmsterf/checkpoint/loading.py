@@ -74,10 +74,17 @@ def load_pretrained(
         unused = description.left_out
         what = f'{what}: it has {description}'
     state, heads = drop_heads(state)
-    check_tensors(state, {key: tuple(value.shape) for key, value in module.state_dict().items()}, what)
+    built = without(state, getattr(module, 'unbuilt', ()))
+    check_tensors(built, {key: tuple(value.shape) for key, value in module.state_dict().items()}, what)
     module.load_state_dict(OrderedDict(state), strict=True)
     left_out = f'; left out: {", ".join([*heads, *unused])}' if heads or unused else ''
-    print_log(f'loaded all {len(state)} tensors from {checkpoint}{left_out}', logger='current')
+    print_log(f'loaded all {len(built)} tensors from {checkpoint}{left_out}', logger='current')
+
+
+def without(state: dict, modules: tuple, prefix: str = '') -> dict:
+    """`state` without the tensors of some modules, given by their names below `prefix`."""
+    prefixes = tuple(f'{prefix}{name}.' for name in modules)
+    return {key: value for key, value in state.items() if not key.startswith(prefixes)}
 
 
 class ExactPretrained(PretrainedInit):
@@ -90,7 +97,26 @@ class ExactPretrained(PretrainedInit):
 
 
 class PretrainedModule(BaseModule):
-    """BaseModule whose ``init_cfg=dict(type='Pretrained', ...)`` takes published files too, and loads all or fails."""
+    """BaseModule whose ``init_cfg=dict(type='Pretrained', ...)`` takes published files too, and loads all or fails.
+
+    Attributes:
+        unbuilt (tuple[str]): Names of modules that this one leaves out of what there could be; tensors that a state
+            dict has for them are left out too, with a line.
+    """
+
+    unbuilt: tuple = ()
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
+        extra = set(state_dict) - set(without(state_dict, self.unbuilt, prefix))
+        for key in extra:
+            del state_dict[key]  # of a copy that torch and mmengine make
+        if extra:
+            print_log(
+                f'{len(extra)} tensors of a checkpoint are of {", ".join(self.unbuilt)}, which '
+                f'{type(self).__name__} does not build (out_indices): left out',
+                logger='current',
+            )
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def init_weights(self) -> None:
         """Initialise as `init_cfg` says, checkpoints last."""

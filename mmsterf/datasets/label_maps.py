@@ -15,13 +15,13 @@ class CheckLabelMap(BaseTransform):
     """Refuse label maps of another size than their image, with values that are no class, with channels or 16 bits.
 
     mmseg's own errors come much later (a loss on a device, a metric), or not at all. Stands right behind
-    `LoadAnnotations`, in training and in testing.
+    `LoadAnnotations`, in training and in testing. Where nothing loaded labels (mmseg's inference) it does nothing.
 
     Args:
         num_classes (int): Number of classes.
         ignore_index (int): Value of pixels without a class.
 
-    Required keys: img_path, seg_map_path, ori_shape, gt_seg_map, reduce_zero_label.
+    Looked at, where they are there: gt_seg_map, ori_shape, seg_map_path, img_path, reduce_zero_label.
 
     Raises:
         InvalidInput: Names the file, what was found and what is valid, as the file has it (before `reduce_zero_label`).
@@ -36,7 +36,9 @@ class CheckLabelMap(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Return `results` as they are, or raise."""
-        labels, file = results['gt_seg_map'], results['seg_map_path']
+        labels, file = results.get('gt_seg_map'), results.get('seg_map_path') or '(an array)'
+        if labels is None:  # mmseg's inference takes LoadAnnotations out of pipelines, and this step not
+            return results
         if labels.ndim != 2:
             raise InvalidInput(
                 f'label map {file} has {labels.shape[-1]} channels: a label map has one, with the number of the class'
@@ -46,15 +48,16 @@ class CheckLabelMap(BaseTransform):
             # mmseg takes their lowest byte.
             if mode.startswith(('I', 'F')):
                 raise InvalidInput(f'label map {file} has more than 8 bits per pixel (mode {mode}): it must have 8')
-        if labels.shape != tuple(results['ori_shape']):
+        if 'ori_shape' in results and labels.shape != tuple(results['ori_shape']):
+            image = results.get('img_path') or '(an array)'
             raise InvalidInput(
-                f'label map {file} has shape {labels.shape}, but its image {results["img_path"]} is of '
+                f'label map {file} has shape {labels.shape}, but its image {image} is of '
                 f'(height, width) {tuple(results["ori_shape"])}: they must be the same'
             )
         found = np.flatnonzero(np.bincount(labels.ravel()))
         wrong = found[(found >= self.num_classes) & (found != self.ignore_index)]
         if len(wrong):
-            first = int(bool(results['reduce_zero_label']))
+            first = int(bool(results.get('reduce_zero_label')))
             ignored = f'0 or {self.ignore_index}' if first else self.ignore_index
             raise InvalidInput(
                 f'label map {file} has values {(wrong + first).tolist()}; valid are {first} to '

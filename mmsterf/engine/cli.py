@@ -15,7 +15,7 @@ from mmsterf.errors import InvalidInput, exit_on_error
 
 from .checkpoints import allow_mmengine_checkpoints, check_checkpoint, prepare_resume
 from .checks import ClassCountHook, check_model, check_weights
-from .config import load_config
+from .config import allow_no_workers, load_config
 from .data import check_data, check_labels_when_read
 from .device import adapt_to_device, enable_amp
 from .testing import (
@@ -153,6 +153,7 @@ def _config(args: argparse.Namespace) -> Config:
     cfg = load_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
     check_labels_when_read(cfg)
+    allow_no_workers(cfg)
     # The command line wins over the config, and that over the config's name.
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(args.config).stem))
     return cfg

@@ -66,6 +66,15 @@ def load_config(path: str, options: Optional[dict] = None) -> Config:
     return cfg
 
 
+def allow_no_workers(cfg: Config) -> None:
+    """Take what torch refuses without worker processes out of data loaders with ``num_workers=0``, in place."""
+    for split in SPLITS:
+        loader = cfg.get(f'{split}_dataloader')
+        if isinstance(loader, dict) and loader.get('num_workers') == 0:
+            for key in ('persistent_workers', 'prefetch_factor', 'timeout', 'multiprocessing_context'):
+                loader.pop(key, None)
+
+
 def dataset_leaves(dataset: dict) -> Iterator[dict]:
     """The data sets inside wrappers (RepeatDataset, ConcatDataset, ...), or the data set itself."""
     inner = dataset.get('datasets', dataset.get('dataset'))

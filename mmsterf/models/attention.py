@@ -38,6 +38,8 @@ class SpikeAttention(nn.Module):
     """
 
     consecutive = (('qkv', 'norm'),)
+    product_fires = False
+    """Whether the product holds spikes, exact in any precision; sums go to the neuron of `proj` in full precision."""
 
     def __init__(
         self, qkv: nn.Module, widths: tuple, proj: nn.Module, num_heads: int, norm_cfg: Optional[dict], neuron: dict
@@ -57,10 +59,13 @@ class SpikeAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         spikes = self.spike(self.norm(self.qkv(x)))
         # Half precision would round the sums over pixels, and overflow on large images.
+        dtype = spikes.dtype
         with torch.autocast(x.device.type, enabled=False):
-            spikes = spikes.to(torch.promote_types(spikes.dtype, torch.float32))
+            spikes = spikes.to(torch.promote_types(dtype, torch.float32))
             parts = (part.unflatten(1, (self.num_heads, -1)).flatten(3) for part in spikes.split(self.widths, dim=1))
             y = self._product(*parts)
+        if self.product_fires:
+            y = y.to(dtype)
         return self.proj(y.flatten(1, 2).unflatten(-1, x.shape[-2:]))
 
     def _product(self, *parts: Tensor) -> Tensor:
@@ -192,6 +197,8 @@ class MaskSDSA(SpikeAttention):
         super().__init__(qkv, (channels,) * 3, proj, 1, norm_cfg, neuron)
         self.mask = build_neuron(half_threshold(neuron))
 
+    product_fires = True
+
     def _product(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         return q * self.mask((k * v).sum(-1, keepdim=True))
 
@@ -214,6 +221,8 @@ class TokenAttention(SpikeAttention):
         proj.add_module('neuron', build_neuron(neuron))
         super().__init__(qkv, (channels,) * 2, proj, num_heads, norm_cfg, neuron)
         self.mask = build_neuron(half_threshold(neuron))
+
+    product_fires = True
 
     def _product(self, q: Tensor, k: Tensor) -> Tensor:
         return self.mask(q.sum(2, keepdim=True)) * k

@@ -59,7 +59,7 @@ def is_slow(conv: torch.nn.Conv2d, x: Tensor) -> bool:
     depthwise = conv.groups == conv.in_channels == conv.out_channels and conv.kernel_size[1] > STRIP
     plain = conv.padding_mode == 'zeros' and not isinstance(conv.padding, str) and conv.dilation == (1, 1)
     learns = torch.is_grad_enabled() and conv.weight.requires_grad
-    watched = torch.compiler.is_compiling() or has_torch_function_unary(x)
+    watched = torch.jit.is_tracing() or torch.compiler.is_compiling() or has_torch_function_unary(x)
     return depthwise and plain and learns and x.dim() == 4 and x.device.type == 'cpu' and not watched
 
 

@@ -6,10 +6,20 @@ They subclass torch's layers and add no parameters, so state-dict keys, initiali
 
 from typing import Optional
 
+import torch
 from torch import Tensor, nn
 
 from .depthwise import depthwise_conv2d, is_slow
 from .neurons import build_neuron
+
+
+def like_weight(x: Tensor, weight: Tensor) -> Tensor:
+    """A layer's input in the precision of its weights where these are of 16 bits, and autocast does not see to it.
+
+    Behind a neuron nothing is lost: spikes are exact in any precision.
+    """
+    is_half = weight.dtype in (torch.float16, torch.bfloat16)
+    return x.to(weight.dtype) if is_half and not torch.is_autocast_enabled(x.device.type) else x
 
 
 class _Spiking:
@@ -26,7 +36,7 @@ class _Spiking:
         self.neuron = build_neuron(neuron, **({} if neuron else {'normalize': False}))
 
     def forward(self, x: Tensor, *args) -> Tensor:
-        return super().forward(self.neuron(x), *args)
+        return super().forward(like_weight(self.neuron(x), self.weight), *args)
 
 
 class SpikeConv2d(_Spiking, nn.Conv2d):

@@ -49,8 +49,7 @@ class _Count(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor, high: int, gain: float, learns: bool) -> tuple:
         y = x.clamp(0, high)
-        # One comparison, and bytes: torch's CPU comparisons, and its products of floats and booleans, are slow.
-        inside = (y == x).view(torch.uint8) if learns else None
+        inside = y == x if learns else None  # one comparison: torch's are slow on CPU
         y.round_()
         return (y if gain == 1 else y.mul_(gain)), inside
 
@@ -65,10 +64,18 @@ class _Count(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad: Tensor, _):
         (inside,) = ctx.saved_tensors
-        # The product has the layout of the mask, not of the gradient: torch's CPU batch norm misreads gradients of a
-        # single image that come with the strides of a transposed view.
-        grad = inside.to(grad.dtype).mul_(grad)
+        # Bytes, because torch's conversions of booleans are slow on CPU; here, because tracing a forward pass takes no
+        # view of booleans. The product has the layout of the mask, not of the gradient: torch's CPU batch norm misreads
+        # gradients of a single image that come with the strides of a transposed view.
+        grad = inside.view(torch.uint8).to(grad.dtype).mul_(grad)
         return (grad if ctx.gain == 1 else grad.mul_(ctx.gain)), None, None, None
+
+
+def _traceable_count(x: Tensor, high: int, gain: float) -> Tensor:
+    """What `_Count` computes, bit for bit, and its gradient, of plain functions (and with more memory)."""
+    y = x.clamp(0, high)
+    y = y + (y.round() - y).detach()  # both exact: a difference of numbers within a factor of 2, or y itself
+    return y if gain == 1 else y * gain
 
 
 class ILIF(nn.Module):
@@ -124,6 +131,8 @@ class ILIF(nn.Module):
         gain = 1 / self.max_count if self.normalize else 1
         high = self.max_count if self.training or self.eval_max_count is None else self.eval_max_count
         if self.node is None:
+            if torch.jit.is_tracing():  # it takes in torch's own functions alone, in files, and with and without grad
+                return _traceable_count(x, high, gain)
             return _Count.apply(x, high, gain, x.requires_grad and torch.is_grad_enabled())[0]
         return _run(self.node, x, self.time_steps).clamp(max=high) * gain
 
@@ -138,7 +147,7 @@ class ThresholdNeuron(nn.Module):
         time_steps (int): Number of time steps T folded into the batch.
         v_threshold (float): Firing threshold.
         v_reset (float, optional): Potential after a spike; None subtracts the threshold instead (soft reset).
-        surrogate (dict, optional): Surrogate gradient, see `build_surrogate`.
+        surrogate (dict | type | nn.Module, optional): Surrogate gradient, see `build_surrogate`.
         detach_reset (bool): Keep the reset out of the gradient.
         backend (str): 'torch', or another backend of spikingjelly's neuron, such as 'triton' or 'cupy', where both it
             and the installed spikingjelly offer that. spikingjelly 2.0.0 takes none: on CUDA it picks its kernels by
@@ -159,7 +168,7 @@ class ThresholdNeuron(nn.Module):
         time_steps: int = 1,
         v_threshold: float = 1.0,
         v_reset: Optional[float] = 0.0,
-        surrogate: Optional[dict] = None,
+        surrogate: Union[dict, type, nn.Module, None] = None,
         detach_reset: bool = True,
         backend: str = 'torch',
         **kwargs,

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .layers import SPIKING_LAYERS, SpikeConv2d
+from .layers import SPIKING_LAYERS, SpikeConv2d, like_weight
 from .neurons import ILIF, build_neuron
 
 
@@ -55,7 +55,7 @@ class SpikeRepConv(nn.Module):
             raise TypeError(f'SpikeRepConv folds, and needs batch norms, got {type(self.norm1).__name__}')
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.norm1(self.pw1(self.neuron(x)))
+        x = self.norm1(self.pw1(like_weight(self.neuron(x), self.pw1.weight)))
         border = F.pad(x.new_zeros(1, 1, *x.shape[-2:]), (1, 1, 1, 1), value=1.0)
         at_zero = _affine(self.norm1)[1].to(x.dtype).view(1, -1, 1, 1)
         x = torch.addcmul(F.pad(x, (1, 1, 1, 1)), border, at_zero)
@@ -86,7 +86,8 @@ def _conv_like(rep: SpikeRepConv, weight: Tensor, bias: Tensor) -> SpikeConv2d:
 
 def _affine(norm: _BatchNorm) -> tuple:
     """Scale and shift of a batch norm by its running statistics."""
-    scale = (norm.running_var + norm.eps).rsqrt()
+    precise = torch.promote_types(norm.running_var.dtype, torch.float32)  # float16 has no such small eps
+    scale = (norm.running_var.to(precise) + norm.eps).rsqrt()
     if norm.weight is not None:
         scale = scale * norm.weight
     shift = -norm.running_mean * scale

@@ -184,7 +184,7 @@ def test_backbone_in_stock_retinanet():
     total(model(**batch(model), mode='loss')).backward()
     assert model.backbone.stem.conv.weight.grad.any()
     cfg.bbox_head.anchor_generator.strides = [8, 16, 32, 64, 128]
-    with pytest.raises(ValueError, match=r'bbox_head.prior_generator.strides is \(8, 16, 32, 64, 128\)'):
+    with pytest.raises(ValueError, match=r'bbox_head.anchor_generator.strides is \(8, 16, 32, 64, 128\)'):
         MODELS.build(cfg)
 
 

@@ -10,6 +10,7 @@ from torch.utils.checkpoint import checkpoint
 from mmsterf.checkpoint.loading import PretrainedModule
 from mmsterf.errors import InvalidInput
 from mmsterf.snn import fold, rate
+from mmsterf.snn.layers import like_weight
 
 from ..blocks import ResidualBlock
 
@@ -42,7 +43,8 @@ def _statistics_as_now(module: nn.Module):
 class SpikingBackbone(PretrainedModule):
     """Base of the spiking backbones: a stem, then stages, each of which ends in a map.
 
-    Subclasses build their modules, name them in `_stages`, and call `_ready`.
+    Subclasses call `_choose`, build the modules of as many stages, name them in `_stages`, and call `_freeze`. Stages
+    behind the last map to return are not built: parameters without a gradient stop training in several processes.
 
     Args:
         neuron (dict): Neuron config, see `mmsterf.snn.build_neuron`; gets `time_steps`.
@@ -58,6 +60,7 @@ class SpikingBackbone(PretrainedModule):
     Attributes:
         out_strides (tuple[int]): Strides of the returned maps.
         out_channels (tuple[int]): Channels of the returned maps.
+        unbuilt (tuple[str]): Names of the modules that `out_indices` leaves out; checkpoints may have them.
 
     Shape:
         Images (N, C, H, W), shown T times, or sequences (T, N, C, H, W), sides of at least 16, to a tuple of (N, C',
@@ -96,8 +99,8 @@ class SpikingBackbone(PretrainedModule):
         """Modules of each map: [[stem, ...], [...], ...] in the order they run; blocks are `ResidualBlock`."""
         raise NotImplementedError
 
-    def _ready(self, out_indices, strides: tuple, channels: tuple) -> None:
-        """Take the maps to return out of those there are, and freeze what is to be frozen."""
+    def _choose(self, out_indices, strides: tuple, channels: tuple) -> int:
+        """Take the maps to return out of those there are; returns the number of stages to build, none unused."""
         indices = tuple(range(len(strides)))
         out_indices = tuple(out_indices)
         if not out_indices or list(out_indices) != sorted(set(out_indices) & set(indices)):
@@ -107,7 +110,7 @@ class SpikingBackbone(PretrainedModule):
         self.out_indices = out_indices
         self.out_strides = tuple(strides[i] for i in out_indices)
         self.out_channels = tuple(channels[i] for i in out_indices)
-        self._freeze()
+        return out_indices[-1] + 1
 
     def _freeze(self) -> None:
         stages = self._stages()
@@ -150,9 +153,10 @@ class SpikingBackbone(PretrainedModule):
         return checkpoint(module, x, use_reentrant=False, context_fn=lambda: contexts)
 
     def forward(self, x: Tensor) -> tuple:
-        x = self._fold_time(x)
+        # Data preprocessors give float32 whatever the weights are.
+        x = like_weight(self._fold_time(x), next(self.parameters()))
         outs = []
-        for index, modules in enumerate(self._stages()[: self.out_indices[-1] + 1]):
+        for index, modules in enumerate(self._stages()):
             for module in modules:
                 x = self._run(module, x)
             if index in self.out_indices:

@@ -99,9 +99,11 @@ class MetaSDT(SpikingBackbone):
 
         channels = (dims[0] // 2, *dims)
         strides = (2, 4, 8, 16, 16)
+        built = self._choose(out_indices, strides, channels)
+        self.unbuilt = tuple(f'{kind}{stage}' for stage in STAGES[built:] for kind in ('down', 'stage'))
         drop_path = drop_path_rates(drop_path_rate, sum(depths))
         self.stem = conv_norm(in_channels, channels[0], 7, norm_cfg, stride=2, bias=True)
-        for i, (stage, depth) in enumerate(zip(STAGES, depths)):
+        for i, (stage, depth) in enumerate(zip(STAGES[:built], depths)):
             if i > 0:
                 stride = strides[i] // strides[i - 1]
                 down = spike_conv_norm(channels[i - 1], channels[i], 3, stride=stride, bias=True, **common)
@@ -114,7 +116,7 @@ class MetaSDT(SpikingBackbone):
                 for _ in range(depth)
             ]
             self.add_module(f'stage{stage}', nn.Sequential(*blocks))
-        self._ready(out_indices, strides, channels)
+        self._freeze()
 
     def _conv_block(self, **kwargs) -> ResidualBlock:
         return conv_block(**kwargs)
@@ -143,5 +145,6 @@ class MetaSDT(SpikingBackbone):
         return dims, depths
 
     def _stages(self) -> list:
-        downs = [self.stem, *(getattr(self, f'down{stage}') for stage in STAGES[1:])]
-        return [[down, *getattr(self, f'stage{stage}')] for down, stage in zip(downs, STAGES)]
+        built = STAGES[: self.out_indices[-1] + 1]
+        downs = [self.stem, *(getattr(self, f'down{stage}') for stage in built[1:])]
+        return [[down, *getattr(self, f'stage{stage}')] for down, stage in zip(downs, built)]

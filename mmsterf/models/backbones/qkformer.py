@@ -119,9 +119,11 @@ class QKFormer(SpikingBackbone):
             )
         common = {'norm_cfg': norm_cfg or {'type': 'BN'}, 'neuron': self.neuron}
         channels = (embed_dims // 8, embed_dims // 4, embed_dims // 2, embed_dims)
+        built = self._choose(out_indices, STRIDES, channels[1:])
+        self.unbuilt = tuple(f'{kind}{i}' for i in range(built + 1, 4) for kind in ('embed', 'stage'))
         rates = drop_path_rates(drop_path_rate, sum(depths))
         self.stem = embed_layer(in_channels, channels[0], ('pool', 'neuron'), **common)
-        for i, depth in enumerate(depths, 1):
+        for i, depth in enumerate(depths[:built], 1):
             self.add_module(f'embed{i}', SpikingEmbed(*channels[i - 1 : i + 1], **common))
             attention = TokenAttention if i < 3 else SSA
             blocks = [
@@ -137,8 +139,8 @@ class QKFormer(SpikingBackbone):
                 for _ in range(depth)
             ]
             self.add_module(f'stage{i}', nn.Sequential(*blocks))
-        self._ready(out_indices, STRIDES, channels[1:])
+        self._freeze()
 
     def _stages(self) -> list:
-        stages = [[getattr(self, f'embed{i}'), *getattr(self, f'stage{i}')] for i in (1, 2, 3)]
+        stages = [[getattr(self, f'embed{i}'), *getattr(self, f'stage{i}')] for i in range(1, self.out_indices[-1] + 2)]
         return [[self.stem, *stages[0]], *stages[1:]]

@@ -82,10 +82,12 @@ class PlainBackbone(SpikingBackbone):
         widths = (in_channels, embed_dims // 8, embed_dims // 4, embed_dims // 2, embed_dims)
         self.stem = nn.Sequential(self._stem_layers(widths, **common))
         kwargs = dict(mlp_ratio=mlp_ratio, residual_gain=residual_gain, **common)
-        rates = drop_path_rates(drop_path_rate, depth)
-        self.blocks = nn.Sequential(*(self._block(embed_dims, drop_path=rate, **kwargs) for rate in rates))
         indices = (depth,) if out_indices is None else out_indices
-        self._ready(indices, (16,) * (depth + 1), (embed_dims,) * (depth + 1))
+        built = self._choose(indices, (16,) * (depth + 1), (embed_dims,) * (depth + 1)) - 1  # the first is the stem
+        self.unbuilt = tuple(f'blocks.{i}' for i in range(built, depth))
+        rates = list(drop_path_rates(drop_path_rate, depth))[:built]
+        self.blocks = nn.Sequential(*(self._block(embed_dims, drop_path=rate, **kwargs) for rate in rates))
+        self._freeze()
 
     def _stages(self) -> list:
         return [[self.stem], *([block] for block in self.blocks)]
