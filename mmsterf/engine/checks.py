@@ -1,5 +1,6 @@
 """Whether model, data set and checkpoint belong together, asked before work starts."""
 
+import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
@@ -25,6 +26,9 @@ def check_model(model: nn.Module) -> None:
         ValueError: Names both.
     """
     model = unwrapped(model)
+    std = getattr(getattr(model, 'data_preprocessor', None), 'std', None)
+    if isinstance(std, torch.Tensor) and not (std > 0).all():
+        raise InvalidInput(f'std of model.data_preprocessor must be above 0, got {std.flatten().tolist()}')
     if hasattr(getattr(model, 'backbone', None), 'out_strides'):
         from mmsterf.models.strides import check_strides
         from mmsterf.models.time_steps import check_time_steps

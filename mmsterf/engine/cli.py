@@ -12,6 +12,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmsterf.errors import InvalidInput, exit_on_error
+from mmsterf.hooks.finite_hook import FiniteHook
 
 from .checkpoints import allow_mmengine_checkpoints, check_checkpoint, prepare_resume
 from .checks import ClassCountHook, check_model, check_weights
@@ -167,4 +168,5 @@ def _runner(cfg: Config) -> Runner:
     with exit_on_error():
         check_model(runner.model)
     runner.register_hook(ClassCountHook())
+    runner.register_hook(FiniteHook())
     return runner

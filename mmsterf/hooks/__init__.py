@@ -1,7 +1,8 @@
 """mmengine hooks."""
 
+from .finite_hook import FiniteHook
 from .firing_rate_hook import FiringRateHook
 from .resume_hooks import IterationSeedHook, SafeCheckpointHook
 from .st_erf_hook import STERFHook
 
-__all__ = ['FiringRateHook', 'IterationSeedHook', 'STERFHook', 'SafeCheckpointHook']
+__all__ = ['FiniteHook', 'FiringRateHook', 'IterationSeedHook', 'STERFHook', 'SafeCheckpointHook']

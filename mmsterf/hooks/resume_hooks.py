@@ -10,6 +10,8 @@ from mmsterf.engine.checkpoints import plain, restore_histories
 from mmsterf.engine.sampling import NumberedBatchSampler, seed_everything
 from mmsterf.registry import HOOKS
 
+from .finite_hook import check_finite, kept
+
 
 @HOOKS.register_module()
 class IterationSeedHook(Hook):
@@ -67,6 +69,8 @@ class SafeCheckpointHook(CheckpointHook):
     def _save_checkpoint_with_step(self, runner, step, meta) -> None:
         # The processes would go on with different statistics than a resumed run, where all have the saved ones.
         all_reduce_params(runner.model.buffers(), op='mean')
+        # The same in all processes, so that all stop; the checkpoint of before stays.
+        check_finite(runner.model, f'iteration {runner.iter + 1}', f'no checkpoint of it was written; {kept(runner)}')
         with self._removal_afterwards():
             super()._save_checkpoint_with_step(runner, step, meta)
 

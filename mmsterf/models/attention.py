@@ -10,6 +10,7 @@ import torch
 from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 
+from mmsterf.ranges import check_count
 from mmsterf.snn import SpikeConv2d, SpikeRepConv, build_neuron, half_threshold
 
 from .mixers import conv_norm, spike_conv_norm
@@ -45,6 +46,7 @@ class SpikeAttention(nn.Module):
         self, qkv: nn.Module, widths: tuple, proj: nn.Module, num_heads: int, norm_cfg: Optional[dict], neuron: dict
     ) -> None:
         super().__init__()
+        check_count(f'num_heads of {type(self).__name__}', num_heads)
         if any(width % num_heads for width in widths):
             raise ValueError(
                 f'{type(self).__name__} needs channels that are a multiple of num_heads={num_heads}, got {widths[0]}'

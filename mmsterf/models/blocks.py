@@ -13,6 +13,7 @@ from mmcv.cnn.bricks.drop import DropPath
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmsterf.ranges import check_number
 from mmsterf.registry import build
 from mmsterf.snn import build_neuron
 
@@ -76,6 +77,7 @@ class MLP(nn.Sequential):
         neuron: Optional[dict] = None,
         spikes_out: bool = False,
     ) -> None:
+        check_number('mlp_ratio of MLP', mlp_ratio, least=1 / channels)
         hidden = int(channels * mlp_ratio)
         first = conv_norm if spikes_out else partial(spike_conv_norm, neuron=neuron)
         layers = OrderedDict(
@@ -111,6 +113,8 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, branches: dict, drop_path: float = 0.0, residual_gain: float = 0.1) -> None:
         super().__init__()
+        check_number('drop_path_rate', drop_path, least=0, below=1)
+        check_number('residual_gain', residual_gain)
         self.branches = tuple(branches)
         for name, branch in branches.items():
             set_residual_gain(branch, residual_gain)

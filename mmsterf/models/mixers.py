@@ -14,6 +14,7 @@ from typing import Optional
 from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 
+from mmsterf.ranges import check_number
 from mmsterf.registry import MODELS
 from mmsterf.snn import SpikeConv2d, SpikeLinear
 
@@ -66,7 +67,9 @@ class RasterLinear(SpikeLinear):
         return super().forward(x.reshape(n, h * w, c)).reshape(n, self.out_features, h, w)
 
 
-def _check_layout(mixer: str, layout: str) -> None:
+def _check(mixer: str, channels: int, mlp_ratio: float, layout: str = 'raster', dropout: float = 0.0) -> None:
+    check_number(f'mlp_ratio of {mixer}', mlp_ratio, least=1 / channels)
+    check_number(f'dropout of {mixer}', dropout, least=0, most=1)
     if layout not in LAYOUTS:
         raise ValueError(f'layout of {mixer} must be one of {", ".join(LAYOUTS)}, got {layout!r}')
 
@@ -85,6 +88,7 @@ class ConvMixer(nn.Sequential):
     def __init__(
         self, channels: int, mlp_ratio: float = 4, norm_cfg: Optional[dict] = None, neuron: Optional[dict] = None
     ) -> None:
+        _check('ConvMixer', channels, mlp_ratio)
         hidden = int(channels * mlp_ratio)
         super().__init__(
             OrderedDict(
@@ -110,7 +114,7 @@ class MLPixer(nn.Sequential):
         neuron (dict, optional): Neuron; I-LIF by default.
 
     Raises:
-        ValueError: If `layout` is unknown.
+        ValueError: If `layout` is unknown, `mlp_ratio` not positive, or `dropout` no probability.
     """
 
     def __init__(
@@ -122,7 +126,7 @@ class MLPixer(nn.Sequential):
         norm_cfg: Optional[dict] = None,
         neuron: Optional[dict] = None,
     ) -> None:
-        _check_layout('MLPixer', layout)
+        _check('MLPixer', channels, mlp_ratio, layout, dropout)
         hidden = int(channels * mlp_ratio)
         if layout == 'raster':
             fc1, fc2 = (
@@ -151,7 +155,7 @@ class SRB(nn.Sequential):
         neuron (dict, optional): Neuron; I-LIF by default.
 
     Raises:
-        ValueError: If `layout` is unknown.
+        ValueError: If `layout` is unknown, `mlp_ratio` not positive, or `dropout` no probability.
     """
 
     def __init__(
@@ -163,7 +167,7 @@ class SRB(nn.Sequential):
         norm_cfg: Optional[dict] = None,
         neuron: Optional[dict] = None,
     ) -> None:
-        _check_layout('SRB', layout)
+        _check('SRB', channels, mlp_ratio, layout, dropout)
         hidden = int(channels * mlp_ratio)
         if layout == 'raster':
             layers = OrderedDict(

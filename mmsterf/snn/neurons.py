@@ -10,6 +10,8 @@ from spikingjelly.activation_based import neuron as sj_neuron
 from spikingjelly.activation_based.surrogate import MultiLevelSpikeCount
 from torch import Tensor, nn
 
+from mmsterf.ranges import check_count, check_number
+
 from .surrogates import build_surrogate
 from .time import fold, unfold
 
@@ -29,13 +31,11 @@ def _run(node: nn.Module, x: Tensor, time_steps: int) -> Tensor:
 
 def _check_positive(neuron: str, **counts) -> None:
     for name, value in counts.items():
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f'{name} of {neuron} must be a positive integer, got {value!r}')
+        check_count(f'{name} of {neuron}', value)
 
 
 def _check_tau(neuron: str, tau: float) -> None:
-    if tau < 1:
-        raise ValueError(f'tau of {neuron} must be at least 1, got {tau}')
+    check_number(f'tau of {neuron}', tau, least=1)
 
 
 class _Count(torch.autograd.Function):
@@ -158,7 +158,8 @@ class ThresholdNeuron(nn.Module):
         (T*N, ...) to (T*N, ...), time-major.
 
     Raises:
-        ValueError: If `time_steps` is not a positive integer or the backend not available.
+        ValueError: If `time_steps` is not a positive integer, the threshold not above 0, `v_reset` not finite, or the
+            backend not available.
     """
 
     node_type: type
@@ -175,6 +176,9 @@ class ThresholdNeuron(nn.Module):
     ) -> None:
         super().__init__()
         _check_positive(type(self).__name__, time_steps=time_steps)
+        check_number(f'v_threshold of {type(self).__name__}', v_threshold, above=0)
+        if v_reset is not None:
+            check_number(f'v_reset of {type(self).__name__}', v_reset)
         self.time_steps = time_steps
         self.node = self.node_type(
             v_threshold=float(v_threshold),
@@ -258,8 +262,7 @@ class PLIF(ThresholdNeuron):
     node_type = sj_neuron.ParametricLIFNode
 
     def __init__(self, tau: float = 2.0, decay_input: bool = True, **kwargs) -> None:
-        if tau <= 1:
-            raise ValueError(f'tau of PLIF must be above 1, got {tau}')
+        check_number('tau of PLIF', tau, above=1)
         super().__init__(init_tau=float(tau), decay_input=decay_input, **kwargs)
 
 

@@ -5,6 +5,8 @@ from typing import Union
 from spikingjelly.activation_based import surrogate as sj_surrogate
 from torch import nn
 
+from mmsterf.ranges import check_number
+
 SURROGATES = {
     name: getattr(sj_surrogate, name)
     for name in ('ATan', 'Erf', 'PiecewiseExp', 'PiecewiseQuadratic', 'Rect', 'Sigmoid', 'SoftSign')
@@ -42,6 +44,9 @@ def build_surrogate(surrogate: Union[dict, type, nn.Module, None] = None) -> nn.
         if not issubclass(kind, nn.Module):
             raise TypeError(f'a surrogate class is an nn.Module, got {kind!r}')
         return kind(**cfg)
+    for argument, value in cfg.items():
+        if isinstance(value, float):
+            check_number(f'{argument} of the surrogate {kind}', value, above=0)
     name = str(kind).rpartition('.')[2].lower()
     names = {name.lower(): name for name in SURROGATES} | ALIASES
     if name not in names:

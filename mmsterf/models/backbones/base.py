@@ -9,6 +9,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmsterf.checkpoint.loading import PretrainedModule
 from mmsterf.errors import InvalidInput
+from mmsterf.ranges import check_count, check_number
 from mmsterf.snn import fold, rate
 from mmsterf.snn.layers import like_weight
 
@@ -83,6 +84,7 @@ class SpikingBackbone(PretrainedModule):
         super().__init__(init_cfg)
         if output not in OUTPUTS:
             raise ValueError(f'output must be one of {", ".join(OUTPUTS)}, got {output!r}')
+        check_count(f'time_steps of {type(self).__name__}', time_steps)
         if neuron.get('time_steps', time_steps) != time_steps:
             raise ValueError(
                 f'time_steps of the neuron and of {type(self).__name__} must agree, '
@@ -198,4 +200,5 @@ def named_size(model: str, archs: dict, arch: Optional[str], **given) -> tuple:
 
 def drop_path_rates(drop_path_rate: float, depth: int):
     """Stochastic depth of each block in turn: `drop_path_rate` at the last, growing linearly from 0."""
+    check_number('drop_path_rate', drop_path_rate, least=0, below=1)
     return iter([drop_path_rate * i / max(depth - 1, 1) for i in range(depth)])

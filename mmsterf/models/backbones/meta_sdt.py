@@ -4,6 +4,8 @@ from typing import Optional, Union
 
 from torch import nn
 
+from mmsterf.errors import InvalidInput
+from mmsterf.ranges import check_count
 from mmsterf.registry import MODELS
 
 from ..blocks import ResidualBlock, attention_block, conv_block
@@ -93,6 +95,7 @@ class MetaSDT(SpikingBackbone):
     ) -> None:
         neuron = neuron or {'type': self.default_neuron}
         super().__init__(neuron, time_steps, output, frozen_stages, norm_eval, with_cp, init_cfg)
+        check_count(f'in_channels of {type(self).__name__}', in_channels)
         dims, depths = self._dims_and_depths(arch)
         norm_cfg = norm_cfg or {'type': 'BN'}
         common = {'norm_cfg': norm_cfg, 'neuron': self.neuron}
@@ -127,21 +130,22 @@ class MetaSDT(SpikingBackbone):
     def _dims_and_depths(self, arch: Union[str, dict]) -> tuple:
         if isinstance(arch, str):
             if arch not in self.archs:
-                raise ValueError(f'arch must be one of {", ".join(self.archs)} or dict(embed_dims=...), got {arch!r}')
+                raise InvalidInput(f'arch must be one of {", ".join(self.archs)} or dict(embed_dims=...), got {arch!r}')
             return self.archs[arch], DEPTHS
         dims, depths = tuple(arch.get('embed_dims', ())), tuple(arch.get('depths', DEPTHS))
         if (
             set(arch) - {'depths'} != {'embed_dims'}
             or len(dims) != 4
+            or not all(isinstance(d, int) and d > 0 for d in dims)
             or dims[0] % 2
             or any(d % NUM_HEADS for d in dims[2:])
         ):
-            raise ValueError(
-                'arch as a dict is dict(embed_dims=(C0, C1, C2, C3)) with C0 even and C2, C3 multiples of '
-                f'{NUM_HEADS}, got {arch}'
+            raise InvalidInput(
+                'arch as a dict is dict(embed_dims=(C0, C1, C2, C3)), all positive, C0 even, C2 and C3 '
+                f'multiples of {NUM_HEADS}, got {arch}'
             )
         if len(depths) != len(STAGES) or not all(isinstance(depth, int) and depth > 0 for depth in depths):
-            raise ValueError(f'depths of arch must be {len(STAGES)} positive integers, got {depths}')
+            raise InvalidInput(f'depths of arch must be {len(STAGES)} positive integers, got {depths}')
         return dims, depths
 
     def _stages(self) -> list:

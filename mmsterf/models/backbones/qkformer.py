@@ -4,6 +4,7 @@ from typing import Optional
 
 from torch import Tensor, nn
 
+from mmsterf.ranges import check_count
 from mmsterf.registry import MODELS
 
 from ..attention import SSA, TokenAttention
@@ -109,14 +110,14 @@ class QKFormer(SpikingBackbone):
     ) -> None:
         depths = depths if depths is None else tuple(depths)
         if arch is None:
-            embed_dims, depths = embed_dims or 384, depths or (1, 2, 7)
+            embed_dims, depths = 384 if embed_dims is None else embed_dims, depths or (1, 2, 7)
         sizes = dict(embed_dims=embed_dims, depths=depths, num_heads=num_heads)
         embed_dims, depths, num_heads = named_size('QKFormer', ARCHS, arch, **sizes)
         super().__init__(neuron or {'type': 'LIF'}, time_steps, output, frozen_stages, norm_eval, with_cp, init_cfg)
-        if embed_dims % 8 or len(depths) != len(STRIDES):
-            raise ValueError(
-                f'QKFormer takes embed_dims, a multiple of 8, and 3 depths, got {embed_dims} and {tuple(depths)}'
-            )
+        check_count('embed_dims of QKFormer', embed_dims, multiple_of=8)
+        check_count('in_channels of QKFormer', in_channels)
+        if len(depths) != len(STRIDES) or not all(isinstance(depth, int) and depth > 0 for depth in depths):
+            raise ValueError(f'depths of QKFormer must be 3 positive integers, got {depths}')
         common = {'norm_cfg': norm_cfg or {'type': 'BN'}, 'neuron': self.neuron}
         channels = (embed_dims // 8, embed_dims // 4, embed_dims // 2, embed_dims)
         built = self._choose(out_indices, STRIDES, channels[1:])

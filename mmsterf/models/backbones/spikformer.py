@@ -5,6 +5,7 @@ from typing import Optional
 
 from torch import nn
 
+from mmsterf.ranges import check_count
 from mmsterf.registry import MODELS
 
 from ..attention import SSA
@@ -73,11 +74,12 @@ class PlainBackbone(SpikingBackbone):
         arch: Optional[str] = None,
     ) -> None:
         if arch is None:
-            embed_dims, depth = embed_dims or 512, depth or 8
+            embed_dims, depth = 512 if embed_dims is None else embed_dims, 8 if depth is None else depth
         embed_dims, depth = named_size(type(self).__name__, self.archs, arch, embed_dims=embed_dims, depth=depth)
         super().__init__(neuron or {'type': 'LIF'}, time_steps, output, frozen_stages, norm_eval, with_cp, init_cfg)
-        if embed_dims % 8:
-            raise ValueError(f'embed_dims of {type(self).__name__} must be a multiple of 8, got {embed_dims}')
+        check_count(f'embed_dims of {type(self).__name__}', embed_dims, multiple_of=8)
+        check_count(f'depth of {type(self).__name__}', depth)
+        check_count(f'in_channels of {type(self).__name__}', in_channels)
         common = {'norm_cfg': norm_cfg or {'type': 'BN'}, 'neuron': self.neuron}
         widths = (in_channels, embed_dims // 8, embed_dims // 4, embed_dims // 2, embed_dims)
         self.stem = nn.Sequential(self._stem_layers(widths, **common))
@@ -128,7 +130,7 @@ class Spikformer(PlainBackbone):
         **kwargs,
     ) -> None:
         if arch is None:
-            embed_dims, depth = embed_dims or 512, depth or 8
+            embed_dims, depth = 512 if embed_dims is None else embed_dims, 8 if depth is None else depth
         archs = {name: (*size, NUM_HEADS) for name, size in self.archs.items()}
         sizes = dict(embed_dims=embed_dims, depth=depth, num_heads=num_heads)
         embed_dims, depth, self.num_heads = named_size('Spikformer', archs, arch, **sizes)

@@ -6,6 +6,7 @@ import torch
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from torch import Tensor
 
+from mmsterf.ranges import check_count
 from mmsterf.registry import MODELS
 
 
@@ -25,6 +26,7 @@ class SpikingRoIExtractor(SingleRoIExtractor):
     """
 
     def __init__(self, *args, time_steps: int = 1, **kwargs) -> None:
+        check_count(f'time_steps of {type(self).__name__}', time_steps)
         super().__init__(*args, **kwargs)
         self.time_steps = time_steps
 
