@@ -8,6 +8,7 @@ from mmsterf.registry import MODELS
 
 from ..strides import check_strides
 from ..time_steps import check_time_steps
+from .precision import boxes_in_float32
 
 
 class _StrideChecked:
@@ -18,6 +19,7 @@ class _StrideChecked:
         self.check_strides = check_strides
         _check(self)
         check_time_steps(self)
+        boxes_in_float32(self)
 
 
 _check = check_strides
