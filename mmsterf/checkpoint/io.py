@@ -1,12 +1,15 @@
 """Checkpoint files, read without running code and written whole or not at all."""
 
 import os
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from mmsterf.errors import InvalidInput, shortened
+
+from .damage import explained
 
 CONTAINERS = ('state_dict', 'model')
 
@@ -51,34 +54,29 @@ def read(path: str, map_location: str = 'cpu') -> dict:
         FileNotFoundError: If there is no such file.
         ValueError: If the file needs code to load, is damaged, or is no checkpoint.
     """
-    remote = str(path).startswith(('http://', 'https://'))
-    if not remote and not Path(path).is_file():
-        raise FileNotFoundError(f'checkpoint {path} is not a file (looked for {Path(path).absolute()})')
     allowed = torch.serialization.get_safe_globals()
     torch.serialization.clear_safe_globals()
     torch.serialization.add_safe_globals([(_Inert, name) for name in _INERT])
     try:
-        if remote:
-            checkpoint = torch.hub.load_state_dict_from_url(path, map_location=map_location, weights_only=True)
-        else:
-            checkpoint = torch.load(path, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error.__context__ or error).partition(' Please use')[
-            0
-        ]  # the error itself tells how to load it anyway
-        raise ValueError(
-            f'{path} is damaged, or holds objects that only code could restore, and code in a checkpoint is never run '
-            f'({reason}). If you trust it, load it where its own code is installed, save the weights alone, '
-            "torch.save({'state_dict': model.state_dict()}, path), and take that file."
-        ) from error
-    except Exception as error:  # torch lets the parsers' own errors through: IndexError, UnicodeDecodeError, ...
-        reason = f'{type(error).__name__} {error}'.strip().splitlines()[0]
-        raise ValueError(f'{path} cannot be read as a checkpoint, it may be damaged ({reason})') from error
+        with explained(path):
+            if str(path).startswith(('http://', 'https://')):
+                checkpoint = torch.hub.load_state_dict_from_url(path, map_location=map_location, weights_only=True)
+            else:
+                checkpoint = torch.load(path, map_location=map_location, weights_only=True)
     finally:
         torch.serialization.clear_safe_globals()
         torch.serialization.add_safe_globals(allowed)
+    return checked(checkpoint, path)
+
+
+def checked(checkpoint: Any, path: str) -> dict:
+    """The content of a checkpoint file, if it is a mapping.
+
+    Raises:
+        InvalidInput: If it is anything else.
+    """
     if not isinstance(checkpoint, Mapping):
-        raise ValueError(f'{path} is no checkpoint: a dict was expected, found {type(checkpoint).__name__}')
+        raise InvalidInput(f'{path} is no checkpoint: a dict was expected, found {type(checkpoint).__name__}')
     return checkpoint
 
 
@@ -97,9 +95,9 @@ def state_dict_of(checkpoint: Mapping) -> Mapping:
     """
     weights = weights_in(checkpoint)
     if not any(isinstance(value, torch.Tensor) for value in weights.values()):
-        raise ValueError(
+        raise InvalidInput(
             f'no weights in this checkpoint: expected a state dict, or one below {" or ".join(CONTAINERS)}; its keys '
-            f'are {", ".join(map(str, weights)) or "none"}'
+            f'are {shortened(", ".join(map(str, weights)) or "none", 200)}'
         )
     return weights
 

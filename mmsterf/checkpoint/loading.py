@@ -6,6 +6,7 @@ Importing this module teaches mmengine's loader of local files the published nam
 
 import pickle
 from collections import OrderedDict
+from collections.abc import Mapping
 from os.path import expanduser
 from typing import Optional
 
@@ -13,10 +14,14 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmengine.model.weight_init import PretrainedInit, update_init_info
 from mmengine.runner.checkpoint import CheckpointLoader
+from mmengine.runner.checkpoint import load_from_http as _load_from_http
 from mmengine.runner.checkpoint import load_from_local as _load_from_local
 from torch import nn
 
+from mmsterf.errors import InvalidInput
+
 from .convert import check_tensors, convert, drop_heads, is_published
+from .damage import explained
 from .io import data_set_meta, read, state_dict_of, weights_in
 
 
@@ -27,19 +32,32 @@ def load_from_local(filename: str, map_location: Optional[str] = None) -> dict:
     Raises:
         ValueError: If the names are published ones, but some are unknown or missing, or shapes are wrong.
     """
+    file = expanduser(filename)
     try:
-        checkpoint = _load_from_local(filename, map_location)
-    except pickle.UnpicklingError:
+        with explained(file):
+            checkpoint = _load_from_local(filename, map_location)
+    except InvalidInput as error:
+        if not isinstance(error.__cause__, pickle.UnpicklingError):
+            raise
         # An ImageNet checkpoint with its options, say: readable if nothing but the weights is wanted.
-        checkpoint = read(expanduser(filename), map_location)
+        checkpoint = read(file, map_location)
         if not is_published(weights_in(checkpoint)):
             raise
+    if isinstance(checkpoint, Mapping):
+        state_dict_of(checkpoint)  # or mmengine would load nothing
     weights = weights_in(checkpoint)
     if not is_published(weights):
         return checkpoint
     state, description = convert(weights)
     print_log(f'{filename} has published names: {description}', logger='current')
     return {'state_dict': state, 'meta': data_set_meta(checkpoint)}
+
+
+@CheckpointLoader.register_scheme(prefixes=('http://', 'https://'), force=True)
+def load_from_http(filename: str, map_location: Optional[str] = None, **kwargs) -> dict:
+    """mmengine's loading of an address; what cannot be fetched or is no checkpoint is said in a sentence."""
+    with explained(filename):
+        return _load_from_http(filename, map_location, **kwargs)
 
 
 def load_pretrained(

@@ -13,6 +13,10 @@ from mmengine.config import Config
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging import HistoryBuffer
 
+from mmsterf.checkpoint import state_dict_of
+from mmsterf.checkpoint.damage import explained
+from mmsterf.checkpoint.io import checked
+
 from .device import notice
 
 
@@ -107,18 +111,15 @@ def read_checkpoint(path: str) -> dict:
         FileNotFoundError: If it is not there.
         ValueError: If it is damaged or wants to run code.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'checkpoint {path} is not a file (looked for {Path(path).absolute()})')
-    try:
-        return torch.load(path, map_location='cpu', weights_only=True, mmap=zipfile.is_zipfile(path))
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f'{path} cannot be loaded safely as a checkpoint: {error}') from error
+    with explained(path):
+        checkpoint = torch.load(path, map_location='cpu', weights_only=True, mmap=zipfile.is_zipfile(path))
+    return checked(checkpoint, path)
 
 
 def check_checkpoint(path: Optional[str]) -> None:
     """As `read_checkpoint`, for what may also be None or a URL, which are left to mmengine."""
     if path and '://' not in path:
-        read_checkpoint(path)
+        state_dict_of(read_checkpoint(path))
 
 
 def prepare_resume(cfg: Config, resume: str) -> None:

@@ -1,19 +1,26 @@
 """Checkpoint files: damaged, hostile, and full of what training scripts leave behind."""
 
 import argparse
+import http.server
 import io
 import os
 import pickle
+import threading
+import zipfile
 from collections import OrderedDict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
 
 from mmsterf.checkpoint import read, state_dict_of, write
 from mmsterf.checkpoint.io import data_set_meta
+from mmsterf.engine.checkpoints import read_checkpoint
+from mmsterf.errors import InvalidInput
 
 FORMATS = [True, False]
 
@@ -106,7 +113,9 @@ def test_truncated(tmp_path, zipped, kept):
     save({'model': {'a': torch.randn(1000)}}, path, zipped)
     content = path.read_bytes()
     path.write_bytes(content[: int(kept * len(content)) if isinstance(kept, float) else kept])
-    with pytest.raises(ValueError, match=r'x\.pth (cannot be read as a checkpoint|is damaged)') as error:
+    with pytest.raises(
+        ValueError, match=r'x\.pth (cannot be read as a checkpoint|is damaged|is empty|is no checkpoint)'
+    ) as error:
         read(str(path))
     assert '\n' not in str(error.value)
 
@@ -151,3 +160,72 @@ def test_writing_is_all_or_nothing(tmp_path, monkeypatch):
     assert read(str(path)) == {'a': torch.ones(1)}
     write({'a': torch.zeros(1)}, path, force=True)
     assert read(str(path)) == {'a': torch.zeros(1)}
+
+
+def _zip(name: str) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, 'w') as archive:
+        archive.writestr(name, 'x')
+    return stream.getvalue()
+
+
+KINDS = {
+    'empty': (b'', 'is empty'),
+    'text': (b'lr = 0.1\n', 'but text'),
+    'page': (b'<!doctype html><html>Sign in</html>', 'but a web page'),
+    'pointer': (b'version https://git-lfs.github.com/spec/v1\n', 'git lfs pull'),
+    'safetensors': ((16).to_bytes(8, 'little') + b'{"a":{}}        ', 'but a safetensors file'),
+    'hdf5': (b'\x89HDF\r\n\x1a\n' + bytes(100), 'an HDF5 file'),
+    'arrays': (_zip('a.npy'), r'NumPy arrays \(.npz\)'),
+    'archive': (_zip('a.txt'), 'another zip archive'),
+    'cut off': (_zip('a/data.pkl')[:40], 'its end is missing'),
+    'garbage': (bytes(range(128, 256)) * 9, 'never run|cannot be read'),
+}
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_all_readers_say_the_same(tmp_path, kind):
+    """The tools' two readers, and mmengine's loader, which init_detector, init_model, load_from and init_cfg use."""
+    content, said = KINDS[kind]
+    path = tmp_path / 'x.pth'
+    path.write_bytes(content)
+    sentences = set()
+    for reader in (read, read_checkpoint, CheckpointLoader.load_checkpoint):
+        with pytest.raises(InvalidInput, match=said) as error:
+            reader(str(path))
+        sentences.add(str(error.value))
+        assert 'weights_only' not in str(error.value) and '\n' not in str(error.value)
+    assert len(sentences) == 1 or kind == 'garbage'
+
+
+@pytest.mark.parametrize('reader', [read, read_checkpoint, CheckpointLoader.load_checkpoint])
+def test_folders_and_missing_files(tmp_path, reader):
+    with pytest.raises(InvalidInput, match='is a folder'):
+        reader(str(tmp_path))
+    with pytest.raises(FileNotFoundError, match=r'nowhere.pth is not a file'):
+        reader(str(tmp_path / 'nowhere.pth'))
+
+
+def test_addresses(tmp_path, monkeypatch):
+    """A missing page, a web page in place of the file, and nobody there."""
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
+    (tmp_path / 'page.pth').write_text('<html>Sign in</html>')
+    handler = partial(_Quiet, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        base = f'http://127.0.0.1:{server.server_address[1]}'
+        for reader in (read, CheckpointLoader.load_checkpoint):
+            with pytest.raises(InvalidInput, match='cannot be fetched: the server answers 404'):
+                reader(f'{base}/nowhere.pth')
+            with pytest.raises(InvalidInput, match=r'page\.pth is no checkpoint, but a web page'):
+                reader(f'{base}/page.pth')
+            assert not list((tmp_path / 'hub').rglob('*.pth'))
+        server.shutdown()
+    for reader in (read, CheckpointLoader.load_checkpoint):
+        with pytest.raises(InvalidInput, match=r'cannot be fetched: .*refused'):
+            reader(f'{base}/page.pth')
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args) -> None:
+        pass
