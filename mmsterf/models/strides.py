@@ -55,7 +55,7 @@ def _key(head: nn.Module) -> str:
     """How configs name the strides of a dense head: as an argument of the head, or of what generates its priors."""
     names = {name for cls in type(head).__mro__ for name in inspect.signature(cls.__init__).parameters}
     generators = [name for name in ('anchor_generator', 'prior_generator', 'point_generator') if name in names]
-    plain = [name for name in ('strides', 'point_strides') if name in names]
+    plain = [name for name in ('point_strides', 'strides') if name in names]
     return f'{generators[0]}.strides' if generators else plain[0] if plain else 'prior_generator.strides'
 
 
