@@ -7,6 +7,17 @@ if [ $# -lt 4 ]; then
     echo "usage: [GPUS= GPUS_PER_NODE= CPUS_PER_TASK= SRUN_ARGS= PORT=] $0 PARTITION JOB_NAME CONFIG WORK_DIR [options of train.py]" >&2
     exit 2
 fi
+# Numbers that are none would end in a traceback of torchrun.
+check() {
+    if ! [[ $2 =~ ^[0-9]{1,6}$ ]] || [ "$((10#$2))" -lt "$3" ] || [ "$((10#$2))" -gt "$4" ]; then
+        echo "error: $1 must be a whole number from $3 to $4, got '$2'" >&2
+        exit 2
+    fi
+}
+check GPUS "${GPUS:-8}" 1 100000
+check GPUS_PER_NODE "${GPUS_PER_NODE:-8}" 1 1024
+check CPUS_PER_TASK "${CPUS_PER_TASK:-5}" 1 10000
+check PORT "${PORT:-29500}" 1 65535
 gpus=${GPUS:-8}
 per_node=${GPUS_PER_NODE:-8}
 per_node=$((per_node < gpus ? per_node : gpus))
@@ -15,6 +26,10 @@ nodes=$(((gpus + per_node - 1) / per_node))
 if [ $((nodes * per_node)) -ne "$gpus" ]; then
     echo "error: GPUS=$gpus is not a multiple of GPUS_PER_NODE=$per_node" >&2
     exit 2
+fi
+if ! command -v srun > /dev/null; then
+    echo "error: there is no srun on this machine: without Slurm, use tools/dist_train.sh" >&2
+    exit 1
 fi
 
 export NNODES=$nodes PORT=${PORT:-29500} OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}

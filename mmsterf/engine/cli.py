@@ -3,26 +3,33 @@
 import argparse
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Optional
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from mmsterf.errors import InvalidInput, exit_on_error
+from mmsterf.errors import InvalidInput, command_line, keep
 from mmsterf.hooks.finite_hook import FiniteHook
 
-from .checkpoints import allow_mmengine_checkpoints, check_checkpoint, prepare_resume
+from . import arguments
+from .cfg_options import add_cfg_options
+from .checkpoints import allow_mmengine_checkpoints, check_checkpoint, find_checkpoint, prepare_resume
 from .checks import ClassCountHook, check_model, check_weights
 from .config import allow_no_workers, load_config
 from .data import check_data, check_labels_when_read
 from .device import adapt_to_device, enable_amp
+from .outputs import ResultFolder, check_new_file, check_writable
+from .settings import check_settings
 from .testing import (
     FoldHook,
+    ShowDirHook,
     SpikeDrivenHook,
     augment_at_test_time,
+    check_predictions,
     show_predictions,
     write_predictions,
 )
@@ -30,6 +37,7 @@ from .testing import (
 _RUNS = count()
 
 
+@command_line()
 def train(argv: Optional[Sequence[str]] = None) -> Runner:
     """Train a model; returns the runner when training is done."""
     parser = _parser('Train a detector or a segmentor')
@@ -43,36 +51,47 @@ def train(argv: Optional[Sequence[str]] = None) -> Runner:
     )
     args = _parse(parser, argv)
     allow_mmengine_checkpoints()
-    with exit_on_error():
-        cfg = _config(args)
-        check_data(cfg, ('train', 'val'))
-        if resume := args.resume or (cfg.get('resume') and (cfg.get('load_from') or 'auto')):
-            prepare_resume(cfg, resume)
-        check_checkpoint(cfg.get('load_from'))
-        if args.amp:
-            enable_amp(cfg)
-        if args.auto_scale_lr:
-            if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
-                raise ValueError(f'--auto-scale-lr needs auto_scale_lr.base_batch_size, which {args.config} lacks')
-            cfg.auto_scale_lr.enable = True
-        make_resumable(cfg)
-        adapt_to_device(cfg, args.launcher)
-    runner = _runner(cfg)
-    with exit_on_error(InvalidInput):
+    cfg = _config(args, 'train')
+    check_data(cfg, ('train', 'val'))
+    if resume := args.resume or (cfg.get('resume') and (cfg.get('load_from') or 'auto')):
+        prepare_resume(cfg, resume)
+    check_checkpoint(cfg.get('load_from'))
+    if args.amp:
+        enable_amp(cfg)
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
+            raise InvalidInput(f'--auto-scale-lr needs auto_scale_lr.base_batch_size, which {args.config} lacks')
+        cfg.auto_scale_lr.enable = True
+    make_resumable(cfg)
+    adapt_to_device(cfg, args.launcher)
+    with keep(lambda: _kept(cfg.work_dir)):
+        runner = _runner(cfg)
         runner.train()
     return runner
 
 
+def _kept(work_dir: str) -> str:
+    """What an interrupted training leaves."""
+    last = find_checkpoint(work_dir)
+    return f'{last} is kept, and the same command with --resume goes on from it' if last else 'no checkpoint yet'
+
+
+@command_line('no metrics')
 def test(argv: Optional[Sequence[str]] = None) -> dict:
     """Test a checkpoint; returns the metrics."""
     parser = _parser('Test and evaluate a detector or a segmentor')
     parser.add_argument('checkpoint', help='checkpoint file or URL')
     parser.add_argument(
-        '--out', help='keep predictions: a .pkl file (detection), a folder of label maps (segmentation)'
+        '--out',
+        type=arguments.file_name,
+        help='keep predictions: a .pkl file (detection), a folder of label maps (segmentation)',
     )
     parser.add_argument('--show', action='store_true', help='show predictions on screen')
-    parser.add_argument('--show-dir', help='folder to draw predictions into')
-    parser.add_argument('--wait-time', type=float, default=2, help='seconds between pictures of --show')
+    parser.add_argument('--show-dir', type=arguments.file_name, help='folder to draw predictions into')
+    parser.add_argument('--force', action='store_true', help='overwrite files in --out and --show-dir')
+    parser.add_argument(
+        '--wait-time', type=arguments.number(0, 10**6), default=2, help='seconds between pictures of --show'
+    )
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
     parser.add_argument(
         '--spike-driven', action='store_true', help='expand integer counts into binary spikes in front of every weight'
@@ -80,27 +99,49 @@ def test(argv: Optional[Sequence[str]] = None) -> dict:
     parser.add_argument('--fold', action='store_true', help='fold RepConv and batch norms into convolutions first')
     args = _parse(parser, argv)
     allow_mmengine_checkpoints()
-    with exit_on_error():
-        check_checkpoint(args.checkpoint)
-        cfg = _config(args)
-        check_data(cfg, ('test',))
-        cfg.load_from, cfg.resume = args.checkpoint, False
+    check_checkpoint(args.checkpoint)
+    cfg = _config(args, 'test')
+    check_data(cfg, ('test',))
+    cfg.load_from, cfg.resume = args.checkpoint, False
+    with ExitStack() as outputs:
         if args.show or args.show_dir:
             show_predictions(cfg, args.show, args.show_dir, args.wait_time)
+        if args.show_dir:
+            outputs.enter_context(ResultFolder('--show-dir', args.show_dir, 'test.py', args.force))
         if args.out:
-            write_predictions(cfg, args.out)
+            write_predictions(cfg, outputs.enter_context(_predictions(cfg, args.out, args.force)))
         if args.tta:
             augment_at_test_time(cfg)
         adapt_to_device(cfg, args.launcher)
-    runner = _runner(cfg)
-    with exit_on_error():
+        runner = _runner(cfg)
         check_weights(runner.model, args.checkpoint)
-    if args.fold:
-        runner.register_hook(FoldHook())
-    if args.spike_driven:
-        runner.register_hook(SpikeDrivenHook())
-    with exit_on_error(InvalidInput):
+        if args.fold:
+            runner.register_hook(FoldHook())
+        if args.spike_driven:
+            runner.register_hook(SpikeDrivenHook())
+        if args.show_dir:
+            runner.register_hook(ShowDirHook(args.show_dir))
         return runner.test()
+
+
+@contextmanager
+def _predictions(cfg: Config, out: str, force: bool):
+    """Where to write predictions to; a file has its name when it is whole."""
+    check_predictions(cfg, out)
+    if cfg.default_scope != 'mmdet':
+        with ResultFolder('--out', out, 'test.py', force):
+            yield out
+        return
+    check_new_file('--out', out, force)
+    path = Path(out).absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f'.{os.getpid()}.{path.name}')
+    try:
+        yield str(part)
+        if part.exists():  # the first of several processes writes
+            os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def make_resumable(cfg: Config) -> None:
@@ -128,19 +169,17 @@ def make_resumable(cfg: Config) -> None:
 
 def _parser(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument('config', help='config file')
-    parser.add_argument('--work-dir', help='folder of logs and results, ./work_dirs/CONFIG_NAME by default')
+    parser.add_argument('config', type=arguments.file_name, help='config file')
     parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='settings that override the config, key=value; lists as key="[a,b]" or key=a,b without spaces. '
-        'data_root=PATH moves all data sets and evaluators',
+        '--work-dir', type=arguments.file_name, help='folder of logs and results, ./work_dirs/CONFIG_NAME by default'
     )
+    add_cfg_options(parser)
     parser.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='how processes were started'
     )
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by some launchers')
+    parser.add_argument(
+        '--local_rank', '--local-rank', type=arguments.whole(0), default=0, help='set by some launchers'
+    )
     return parser
 
 
@@ -150,13 +189,15 @@ def _parse(parser: argparse.ArgumentParser, argv: Optional[Sequence[str]]) -> ar
     return args
 
 
-def _config(args: argparse.Namespace) -> Config:
+def _config(args: argparse.Namespace, mode: str) -> Config:
     cfg = load_config(args.config, args.cfg_options)
+    check_settings(cfg, mode)
     cfg.launcher = args.launcher
     check_labels_when_read(cfg)
     allow_no_workers(cfg)
     # The command line wins over the config, and that over the config's name.
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(args.config).stem))
+    check_writable('--work-dir', cfg.work_dir)
     return cfg
 
 
@@ -165,8 +206,7 @@ def _runner(cfg: Config) -> Runner:
         # mmengine hands out the first visualizer of a name again, which writes to the folder of the run before.
         cfg.visualizer.name = f'{cfg.visualizer.get("name", "visualizer")}_{next(_RUNS)}'
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    with exit_on_error():
-        check_model(runner.model)
+    check_model(runner.model)
     runner.register_hook(ClassCountHook())
     runner.register_hook(FiniteHook())
     return runner

@@ -1,6 +1,7 @@
 """What tools/test.py adds to a config or runner: pictures, predictions on disk, test-time augmentation, folding."""
 
 from copy import deepcopy
+from pathlib import Path
 from typing import Optional
 
 from mmengine.config import Config, ConfigDict
@@ -9,6 +10,8 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmsterf.errors import InvalidInput
+
 from .config import dataset_leaves
 from .device import notice
 
@@ -16,8 +19,7 @@ from .device import notice
 def show_predictions(cfg: Config, show: bool, show_dir: Optional[str], wait_time: float) -> None:
     """Draw the predictions for every test image, on screen or into a folder.
 
-    Detection draws into `work_dir/timestamp/show_dir`, segmentation into `show_dir/vis_data/vis_image`, as mmdet and
-    mmseg do.
+    Pictures are named like the images, and lie in `show_dir` itself: see `ShowDirHook` for segmentation.
 
     Raises:
         ValueError: If the config has no visualization hook.
@@ -32,28 +34,31 @@ def show_predictions(cfg: Config, show: bool, show_dir: Optional[str], wait_time
     if show:
         hook.update(show=True, wait_time=wait_time)
     if cfg.default_scope == 'mmdet':
-        hook.test_out_dir = show_dir
+        # mmdet joins it to work_dir/timestamp, which an absolute path replaces.
+        hook.test_out_dir = str(Path(show_dir).absolute()) if show_dir else None
     else:
         hook.interval = 1  # mmseg draws one of 50 otherwise
-        if show_dir:
-            cfg.visualizer.save_dir = show_dir
+
+
+def check_predictions(cfg: Config, out: str) -> None:
+    """Check the name of predictions.
+
+    Raises:
+        InvalidInput: If `out` is not named like a pickle in detection, or like one in segmentation.
+    """
+    is_pickle = out.endswith(('.pkl', '.pickle'))
+    if cfg.default_scope == 'mmdet' and not is_pickle:
+        raise InvalidInput(f'--out {out}: detections are written to a .pkl or .pickle file')
+    if cfg.default_scope != 'mmdet' and is_pickle:
+        raise InvalidInput(f'--out {out}: label maps are written into a folder, give its name')
 
 
 def write_predictions(cfg: Config, out: str) -> None:
-    """Keep the predictions: a pickle for detection, a folder of label maps for segmentation.
-
-    Raises:
-        ValueError: If `out` is not named like a pickle in detection, or like one in segmentation.
-    """
-    is_pickle = out.endswith(('.pkl', '.pickle'))
+    """Keep the predictions: a pickle for detection, a folder of label maps for segmentation."""
     metrics = cfg.test_evaluator if isinstance(cfg.test_evaluator, (list, tuple)) else [cfg.test_evaluator]
     if cfg.default_scope == 'mmdet':
-        if not is_pickle:
-            raise ValueError(f'--out {out}: detections are written to a .pkl or .pickle file')
         cfg.test_evaluator = [*metrics, {'type': 'DumpDetResults', 'out_file_path': out}]
     else:
-        if is_pickle:
-            raise ValueError(f'--out {out}: label maps are written into a folder, give its name')
         for metric in metrics:
             if metric['type'] in ('IoUMetric', 'mmseg.IoUMetric'):
                 metric.update(output_dir=out, keep_results=True)
@@ -89,6 +94,26 @@ def _flipped(pipeline: list) -> list:
     pack.meta_keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction')
     flips = [{'type': 'RandomFlip', 'prob': 1.0}, {'type': 'RandomFlip', 'prob': 0.0}]
     return [*deepcopy(pipeline[:-1]), {'type': 'TestTimeAug', 'transforms': [flips, [pack]]}]
+
+
+class ShowDirHook(Hook):
+    """Draws segmentations into `show_dir` itself, as PNG files named like the images; mmseg offers no such setting."""
+
+    def __init__(self, show_dir: str) -> None:
+        self.folder = Path(show_dir).absolute()
+
+    def before_test(self, runner: Runner) -> None:
+        """Let the visualizer write files where it would add images to a log."""
+        if runner.cfg.get('default_scope') == 'mmdet':
+            return
+        add = runner.visualizer.add_datasample
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+        def add_datasample(name: str, *args, **kwargs) -> None:
+            file = Path(name.removeprefix('test_')).with_suffix('.png')
+            add(name, *args, **{**kwargs, 'out_file': str(self.folder / file)})
+
+        runner.visualizer.add_datasample = add_datasample
 
 
 class FoldHook(Hook):

@@ -58,7 +58,7 @@ def cluster(tmp_path) -> dict:
 def test_dist_scripts_start_torchrun_over_several_machines(cluster):
     nodes = {'NNODES': '3', 'NODE_RANK': '2', 'MASTER_ADDR': 'first', 'PORT': '2950'}
     flags = (
-        '-m torch.distributed.run --nnodes=3 --node_rank=2 --master_addr=first --master_port=2950 --nproc_per_node=2'
+        '-m mmsterf.engine.launch --nnodes=3 --node_rank=2 --master_addr=first --master_port=2950 --nproc_per_node=2'
     )
     train = run_script('dist_train.sh', 'config.py', 2, '--amp', '--cfg-options', 'a=b c', **nodes, **cluster).stdout
     assert (

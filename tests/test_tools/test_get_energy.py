@@ -62,7 +62,7 @@ def test_backbone_alone(backbone, tmp_path, capsys):
     assert 'read analog maps: stem.conv\n' in printed
     picture = cv2.imread(str(tmp_path / 'out/energy.png'))
     assert picture is not None and picture.std() > 10
-    assert sorted(p.name for p in (tmp_path / 'out').iterdir()) == ['energy.json', 'energy.png']
+    assert sorted(p.name for p in (tmp_path / 'out').glob('[!.]*')) == ['energy.json', 'energy.png']
 
 
 def test_dead_and_saturated_layers_are_pointed_out(backbone, tmp_path, capsys):

@@ -274,8 +274,8 @@ def test_killed_run_leaves_nothing_half_made(how, tmp_path):
 @pytest.mark.parametrize(
     'arguments, said',
     [
-        (('--train', '0'), '--train is 0: must be at least 1'),
-        (('--seed', '-1'), '--seed is -1: must be at least 0'),
+        (('--train', '0'), 'argument --train: must be at least 1, got 0'),
+        (('--seed', '-1'), 'argument --seed: must be at least 0, got -1'),
         (('--size', '20', '160'), '--size is 20 160: height and width must be within 32..4096'),
         (('--digits', '5', '2'), '--digits is 5 2: must be MIN MAX with 1 <= MIN <= MAX'),
         (('--scale', '24', '200'), '--scale is 24 200: must be MIN MAX with 16 <= MIN <= MAX <= 160'),

@@ -28,7 +28,7 @@ def test_study_of_depth_and_tau(tmp_path):
     base, deep, short = 'depth 3 3x3 LIF tau 2 ATan', 'depth 6 3x3 LIF tau 2 ATan', 'depth 3 3x3 LIF tau 1 ATan'
     figures = {f'{study}{end}' for study in ('depth', 'tau') for end in ('', '_profiles', '_temporal')}
     pictures = {f'{figure}{end}' for figure in figures for end in ('.png', '.pdf')}
-    assert {path.name for path in out.iterdir()} == {'maps.npz', 'metrics.json', 'metrics.csv', *pictures}
+    assert {path.name for path in out.glob('[!.]*')} == {'maps.npz', 'metrics.json', 'metrics.csv', *pictures}
 
     about = json.loads((out / 'metrics.json').read_text())
     assert about['weights'] == 'random' and [row['layer'] for row in about['layers']] == [base, deep, short]
@@ -85,9 +85,9 @@ def test_every_neuron_takes_a_tau_of_one(tool, tmp_path, monkeypatch, neuron):
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (['--kernels', 3, 4], '--kernels must be odd, got [3, 4]'),
-        (['--num', 0], '--num must be at least 1, got 0'),
-        (['--taus', 0.5], '--taus must be at least 1, got [0.5]'),
+        (['--kernels', 3, 4], 'argument --kernels: must be odd, got 4'),
+        (['--num', 0], 'argument --num: must be at least 1, got 0'),
+        (['--taus', 0.5], 'argument --taus: must be at least 1, got 0.5'),
         (['--neurons', 'GIF'], "invalid choice: 'GIF' (choose from 'LIF', 'IF'"),
         (
             ['--neurons', 'IF', '--taus', 1, 2],

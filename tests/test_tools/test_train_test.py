@@ -89,14 +89,14 @@ def test_detection_predictions_and_pictures(trained):
     out, work_dir = folder / 'predictions.pkl', folder / 'test'
     printed = run_tool(
         *('test', config, folder / 'whole/epoch_2.pth', '--work-dir', work_dir),
-        *('--out', out, '--show-dir', 'pictures', '--tta', '--cfg-options', 'load_from=nowhere'),
+        *('--out', out, '--show-dir', folder / 'drawn', '--tta', '--cfg-options', 'load_from=nowhere'),
         folder=folder,
     )
     assert 'coco/bbox_mAP:' in printed and 'using the test pipeline with and without a flip' in printed
     predictions = pickle.loads(out.read_bytes())
     assert [prediction['img_id'] for prediction in predictions] == list(range(IMAGES))
     assert all(prediction['pred_instances']['bboxes'].shape[1] == 4 for prediction in predictions)
-    pictures = sorted(path.name for path in work_dir.glob('*/pictures/*.jpg'))
+    pictures = sorted(path.name for path in (folder / 'drawn').glob('*.jpg'))
     assert pictures == [f'{i}.jpg' for i in range(IMAGES)]
 
 
@@ -114,7 +114,7 @@ def test_segmentation_label_maps_and_pictures(trained):
     maps = sorted((folder / 'maps').glob('*.png'))
     assert [path.name for path in maps] == [f'{i}.png' for i in range(IMAGES)]
     assert all(cv2.imread(str(path), cv2.IMREAD_UNCHANGED).shape == (48, 64) for path in maps)
-    assert len(list((folder / 'pictures').glob('vis_data/vis_image/*.png'))) == IMAGES
+    assert sorted(path.name for path in (folder / 'pictures').glob('*.png')) == [f'{i}.png' for i in range(IMAGES)]
 
 
 def test_segmentation_with_flips_and_scales(trained):
@@ -197,5 +197,5 @@ def test_two_runs_in_one_process_write_to_their_own_folders(trained):
     config, folder, _ = trained['segmentation']
     both = folder / 'both'
     run_tool('../tests/test_tools/two_runs', config, both, folder=folder)
-    assert len(list(both.glob('pictures/vis_data/vis_image/*.png'))) == IMAGES
+    assert len(list(both.glob('pictures/*.png'))) == IMAGES
     assert not list(both.glob('train/*/vis_data/vis_image/*'))

@@ -2,32 +2,40 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Optional
 
 # A clone works without being installed.
 sys.path.insert(1, str(Path(__file__).resolve().parents[2]))
 
-from mmsterf.engine import check_versions, exit_on_error
+from mmsterf.engine import check_versions, command_line
+from mmsterf.errors import InvalidInput
 
 
-def main() -> None:
+@command_line()
+def main(argv: Optional[Sequence[str]] = None) -> None:
     """Print a Markdown table: config, backbone, whole model."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('configs', nargs='+', metavar='CONFIG')
-    args = parser.parse_args()
-    with exit_on_error():
-        check_versions()
-        import torch
+    args = parser.parse_args(argv)
+    check_versions()
+    import torch
+    from mmengine.registry import DefaultScope
 
-        from mmsterf.engine.config import load_config
-        from mmsterf.registry import MODELS
+    from mmsterf.engine.config import load_config
+    from mmsterf.registry import MODELS
 
-        print('| config | backbone | model |\n|---|---|---|')
-        for path in args.configs:
-            with torch.device('meta'):
-                model = MODELS.build(load_config(path).model)
-            backbone, whole = (sum(p.numel() for p in module.parameters()) / 1e6 for module in (model.backbone, model))
-            print(f'| {Path(path).stem} | {backbone:.3f} | {whole:.3f} |', flush=True)
+    print('| config | backbone | model |\n|---|---|---|')
+    for path in args.configs:
+        cfg = load_config(path)
+        if not isinstance(cfg.get('model'), dict):
+            raise InvalidInput(f'{path} has no `model`')
+        with torch.device('meta'), DefaultScope.overwrite_default_scope(cfg.default_scope):
+            model = MODELS.build(cfg.model)
+        parts = getattr(model, 'backbone', None), model
+        backbone, whole = (f'{sum(p.numel() for p in m.parameters()) / 1e6:.3f}' if m else '' for m in parts)
+        print(f'| {Path(path).stem} | {backbone} | {whole} |', flush=True)
 
 
 if __name__ == '__main__':

@@ -15,6 +15,7 @@ sys.path.insert(1, str(Path(__file__).resolve().parents[2]))
 
 from mmsterf.engine import arguments, check_versions, command_line
 from mmsterf.engine.cfg_options import add_cfg_options
+from mmsterf.engine.outputs import ResultFolder
 
 EXAMPLES = """examples:
   get_energy.py configs/semantic_fpn_sdt_mlpixer_tiny.py work_dirs/run/iter_160000.pth --images dataset --num 50
@@ -53,6 +54,7 @@ def parse(argv: Optional[list[str]] = None) -> argparse.Namespace:
     add('--seed', type=arguments.seed, default=0, help='of noise and of random weights (default 0)')
     add('--device', type=arguments.device, default='cpu', help='torch device (default cpu)')
     add('--out', type=Path, default=Path('work_dirs/energy'), help='folder (default work_dirs/energy)')
+    add('--force', action='store_true', help='overwrite files in --out that this tool did not write')
     add_cfg_options(parser)
     return parser.parse_args(argv)
 
@@ -198,6 +200,7 @@ def main(argv: Optional[list[str]] = None) -> None:
     """Run the command line."""
     args = parse(argv)
     check_versions()
+    folder = ResultFolder('--out', args.out, 'get_energy.py', args.force, names=('energy.json', 'energy.png'))
     layers, neurons, facts = measure(args)
     from mmsterf.analysis import Cost, state_of, totals
     from mmsterf.analysis.plots import energy_figure
@@ -222,11 +225,12 @@ def main(argv: Optional[list[str]] = None) -> None:
         print(f'weights are random: rates and energy are not those of a trained network{hint}')
     found = [{'neuron': name, 'firing_rate': rate, 'state': states[name]} for name, rate in neurons.items()]
     about = {**facts, 'pJ': cost._asdict(), 'total': total, 'neurons': found}
-    write_json(args.out / 'energy.json', rows, about)
-    note = '' if args.checkpoint else facts['weights']
-    title = f'{facts["config"]}: {total["energy_uJ"]:,.1f} µJ per image, equal ANN {total["ann_energy_uJ"]:,.1f} µJ'
-    figure = energy_figure(layers.values(), cost, facts['num'], title, note)
-    replace_file(args.out / 'energy.png', lambda part: figure.savefig(part, dpi=150))
+    with folder:
+        write_json(args.out / 'energy.json', rows, about)
+        note = '' if args.checkpoint else facts['weights']
+        title = f'{facts["config"]}: {total["energy_uJ"]:,.1f} µJ per image, equal ANN {total["ann_energy_uJ"]:,.1f} µJ'
+        figure = energy_figure(layers.values(), cost, facts['num'], title, note)
+        replace_file(args.out / 'energy.png', lambda part: figure.savefig(part, dpi=150))
     print(f'written to {args.out}')
 
 

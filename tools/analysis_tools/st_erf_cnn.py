@@ -22,12 +22,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from mmsterf.engine import exit_on_error
+from mmsterf.engine import arguments, command_line
+from mmsterf.engine.outputs import ResultFolder
 from mmsterf.erf import STERF, Noise, calibrated, measure, st_erf, write_csv, write_json, write_maps
 from mmsterf.snn import build_neuron
 from mmsterf.snn.neurons import NEURONS
 from mmsterf.snn.surrogates import SURROGATES
 
+FILES = ('maps.npz', 'metrics.json', 'metrics.csv')
 WITHOUT_TAU = ('IF',)
 WITHOUT_SURROGATE = ('ILIF',)
 
@@ -131,29 +133,41 @@ def parse(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         description=__doc__.partition('\n\n    ')[0], epilog=__doc__.partition('\n\n')[2].partition('\n\n')[2]
     )
     add = parser.add_argument
-    add('--depths', type=int, nargs='+', default=[10, 20, 30, 40], help='numbers of layers')
-    add('--kernels', type=int, nargs='+', default=[3, 5, 7], help='kernel sides, odd')
-    add('--taus', type=float, nargs='+', default=[2.0, 1.0, 1.1, 4.0], help='membrane time constants in steps')
+    add('--depths', type=arguments.whole(1, 1000), nargs='+', default=[10, 20, 30, 40], help='numbers of layers')
+    add('--kernels', type=odd, nargs='+', default=[3, 5, 7], help='kernel sides, odd')
+    add(
+        '--taus',
+        type=arguments.number(1, 10**6),
+        nargs='+',
+        default=[2.0, 1.0, 1.1, 4.0],
+        help='membrane time constants in steps',
+    )
     neurons = ['LIF', *sorted(set(NEURONS) - {'LIF'})]
     add('--neurons', nargs='+', default=neurons, choices=neurons, help='types of neurons')
     surrogates = ['Sigmoid', 'ATan', 'Rect', 'PiecewiseQuadratic']
     add('--surrogates', nargs='+', default=surrogates, choices=list(SURROGATES), help='surrogate gradients')
-    add('--time-steps', type=int, default=4, help='steps T, each with a frame of its own (default 4)')
-    add('--num', type=int, default=20, help='random networks per setting, each with its input (default 20)')
-    add('--size', type=int, default=64, help='side of the input (default 64)')
-    add('--seed', type=int, default=0, help='of weights and inputs (default 0)')
+    add(
+        '--time-steps',
+        type=arguments.whole(1, 1000),
+        default=4,
+        help='steps T, each with a frame of its own (default 4)',
+    )
+    add('--num', type=arguments.count, default=20, help='random networks per setting, each with its input (default 20)')
+    add('--size', type=arguments.whole(1, 2048), default=64, help='side of the input (default 64)')
+    add('--seed', type=arguments.whole(0, arguments.SEEDS - 10**6), default=0, help='of weights and inputs (default 0)')
     add('--out', type=Path, default=Path('work_dirs/st_erf_cnn'), help='folder (default work_dirs/st_erf_cnn)')
-    args = parser.parse_args(argv)
-    least = {'depths': 1, 'kernels': 1, 'taus': 1, 'time_steps': 1, 'num': 1, 'size': 1, 'seed': 0}
-    for name, bound in least.items():
-        value = getattr(args, name)
-        if min(value if isinstance(value, list) else [value]) < bound:
-            parser.error(f'--{name.replace("_", "-")} must be at least {bound}, got {value}')
-    if any(kernel % 2 == 0 for kernel in args.kernels):
-        parser.error(f'--kernels must be odd, got {args.kernels}')
-    return args
+    add('--force', action='store_true', help='overwrite files in --out that this tool did not write')
+    return parser.parse_args(argv)
 
 
+def odd(text: str) -> int:
+    """Type of the sides of kernels."""
+    if (side := arguments.whole(1, 1001)(text)) % 2 == 0:
+        raise argparse.ArgumentTypeError(f'must be odd, got {side}')
+    return side
+
+
+@command_line()
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Run the command line."""
     args = parse(argv)
@@ -161,19 +175,20 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     lists = {name: list(dict.fromkeys(getattr(args, f'{name}s'))) for name in names}
     results: dict[str, STERF] = {}
     rows = []
-    with exit_on_error():
-        studies = settings_of(lists)
-        print(f'{"setting":42}{"sigma px":>10}{"R^2":>8}{"area 99 %":>11}{"half-life":>11}{"empty":>7}')
-        for setting in (setting for settings in studies.values() for setting in settings):
-            name = name_of(setting)
-            if name in results:
-                continue
-            results[name], empty = average(setting, args.num, args.size, args.time_steps, args.seed)
-            numbers = measure(results[name])
-            rows.append({**setting, **numbers, 'empty': empty})
-            sigma, r2 = ((numbers[f'{key}_h'] + numbers[f'{key}_v']) / 2 for key in ('sigma', 'r2'))
-            columns = f'{sigma:10.2f}{r2:8.3f}{numbers["area_99"]:11.3f}{numbers["half_life"]:11.2f}{empty:7}'
-            print(f'{name:42}{columns}', flush=True)
+    studies = settings_of(lists)
+    folder = ResultFolder('--out', args.out, 'st_erf_cnn.py', args.force, names=FILES)
+    print(f'{"setting":42}{"sigma px":>10}{"R^2":>8}{"area 99 %":>11}{"half-life":>11}{"empty":>7}')
+    for setting in (setting for settings in studies.values() for setting in settings):
+        name = name_of(setting)
+        if name in results:
+            continue
+        results[name], empty = average(setting, args.num, args.size, args.time_steps, args.seed)
+        numbers = measure(results[name])
+        rows.append({**setting, **numbers, 'empty': empty})
+        sigma, r2 = ((numbers[f'{key}_h'] + numbers[f'{key}_v']) / 2 for key in ('sigma', 'r2'))
+        columns = f'{sigma:10.2f}{r2:8.3f}{numbers["area_99"]:11.3f}{numbers["half_life"]:11.2f}{empty:7}'
+        print(f'{name:42}{columns}', flush=True)
+    with folder:
         write_maps(args.out / 'maps.npz', results)
         about = {key: getattr(args, key) for key in ('num', 'size', 'seed', 'time_steps')}
         write_json(args.out / 'metrics.json', rows, {**about, 'weights': 'random'})

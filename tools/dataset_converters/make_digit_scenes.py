@@ -30,6 +30,8 @@ from pycocotools import mask as rle
 from tqdm import tqdm
 
 from mmsterf.datasets.digit_scenes import CLASSES, SPLITS, Scene, SceneSettings, load_scans, make_scene
+from mmsterf.engine import arguments, command_line
+from mmsterf.engine.outputs import check_new_file, check_writable
 
 FORMAT = 1  # of the files and of the scenes; goes up when the same settings no longer give the same data
 COCO_FOLDERS = {'train': 'train2017', 'val': 'val2017'}
@@ -242,21 +244,24 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
             name, help=f'{help} (default {shown})', default=default, nargs=nargs, metavar=metavar, type=type
         )
 
-    add('--out', 'folder to make', Path('data/digit_scenes'), type=Path)
-    add('--train', 'number of training scenes', 3200, 'N')
-    add('--val', 'number of validation scenes', 120, 'N')
-    add('--size', 'height and width of the scenes, pixels', default.size, ('H', 'W'))
-    add('--digits', 'digits per scene; fewer where no more find room', default.digits, ('MIN', 'MAX'))
-    add('--scale', 'height of the digits, pixels', default.scale, ('MIN', 'MAX'))
-    add('--rotate', 'largest rotation either way, degrees', default.rotate, 'DEG', float)
-    add('--seed', 'another seed, other scenes', 0, 'N')
+    add('--out', 'folder to make', Path('data/digit_scenes'), type=lambda text: Path(arguments.file_name(text)))
+    add('--train', 'number of training scenes', 3200, 'N', arguments.count)
+    add('--val', 'number of validation scenes', 120, 'N', arguments.count)
+    add('--size', 'height and width of the scenes, pixels', default.size, ('H', 'W'), arguments.whole(1, 4096))
+    add(
+        '--digits',
+        'digits per scene; fewer where no more find room',
+        default.digits,
+        ('MIN', 'MAX'),
+        arguments.whole(0, 1000),
+    )
+    add('--scale', 'height of the digits, pixels', default.scale, ('MIN', 'MAX'), arguments.whole(1, 4096))
+    add('--rotate', 'largest rotation either way, degrees', default.rotate, 'DEG', arguments.number())
+    add('--seed', 'another seed, other scenes', 0, 'N', arguments.seed)
     parser.add_argument('--force', action='store_true', help='replace scenes made before')
     parser.add_argument('--preview', type=Path, metavar='FILE.png', help='also draw some scenes with their annotations')
     args = parser.parse_args(argv)
 
-    for name, lowest in (('train', 1), ('val', 1), ('seed', 0)):
-        if getattr(args, name) < lowest:
-            parser.error(f'--{name} is {getattr(args, name)}: must be at least {lowest}')
     if args.preview and args.preview.suffix.lower() not in ('.png', '.jpg'):
         parser.error(f'--preview is {args.preview}: must end in .png or .jpg')
     try:
@@ -267,23 +272,22 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
+@command_line('no scenes; earlier ones are as they were')
 def main(argv: list[str] | None = None) -> None:
     """Run the command line; ends with status 1 and one sentence on what cannot be done."""
     args = parse_args(argv)
     cv2.setNumThreads(1)  # the pictures are too small to gain from more
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that it tidies up
     start = time.perf_counter()
-    try:
-        made = make_dataset(args.out, args.counts, args.seed, args.settings, args.force)
-        took = f'made in {time.perf_counter() - start:.1f} s' if made else 'are there already, with the same settings'
-        print(f'{args.out}: {args.train} + {args.val} digit scenes (training + validation) {took}')
-        if args.preview:
-            draw_preview(args.out, args.preview)
-            print(f'{args.preview}: preview')
-    except (OSError, ModuleNotFoundError) as error:
-        sys.exit(f'error: {error}')
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
+    check_writable('--out', args.out)
+    if args.preview:
+        check_new_file('--preview', args.preview, args.force)
+    made = make_dataset(args.out, args.counts, args.seed, args.settings, args.force)
+    took = f'made in {time.perf_counter() - start:.1f} s' if made else 'are there already, with the same settings'
+    print(f'{args.out}: {args.train} + {args.val} digit scenes (training + validation) {took}')
+    if args.preview:
+        draw_preview(args.out, args.preview)
+        print(f'{args.preview}: preview')
 
 
 if __name__ == '__main__':
