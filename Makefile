@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 # One computing thread in each process of the tests: two on two busy cores spin.
 export PYTHONWARNINGS := ignore::UserWarning,ignore::DeprecationWarning,ignore::FutureWarning
 
-.PHONY: env test demo demo-seg lint clean
+.PHONY: env test fuzz demo demo-seg lint clean
 env: $(READY)
 
 $(READY): requirements/lock.txt requirements/install.sh setup.py
@@ -22,6 +22,10 @@ lint: $(READY)
 
 test: lint
 	OMP_NUM_THREADS=1 $(RUN) -m pytest
+
+# Bad inputs of every tool; the last line is the pass rate. `make test` runs a sample of them.
+fuzz: $(READY)
+	OMP_NUM_THREADS=1 CUDA_VISIBLE_DEVICES= $(RUN) tests/fuzz --mutations 60
 
 demo: $(READY)
 	$(RUN) tools/demo.py

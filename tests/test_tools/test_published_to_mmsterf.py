@@ -90,7 +90,7 @@ def test_errors_list_everything_and_leave_nothing(run, weights, tmp_path):
     assert error.startswith('error: not a published backbone')
     assert 'unknown (1): surplus.weight' in error and 'missing (1): block4.1.mlp.fc2_bn.bias' in error
     (tmp_path / 'c.pth').write_bytes((tmp_path / 'a.pth').read_bytes()[:5000])
-    assert 'may be damaged' in run('c.pth', 'b.pth')
+    assert 'c.pth is damaged: its end is missing' in run('c.pth', 'b.pth')
     assert 'is not a file' in run('d.pth', 'b.pth')
     assert not (tmp_path / 'b.pth').exists()
 
