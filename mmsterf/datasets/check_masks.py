@@ -90,8 +90,7 @@ def _code_error(mask: dict, width: float, height: float) -> Optional[str]:
         runs = np.array(counts, np.int64)
     else:
         return f'segmentation has counts {short(counts)}; valid are a list of numbers of pixels, or a compressed code'
-    # The last run may be left out: pixels behind it are background.
-    if runs.size and runs.min() < 0 or runs.sum() != width * height:
+    if (runs.size and runs.min() < 0) or runs.sum() != width * height:
         return (
             f'segmentation has counts that add up to {int(runs.sum())} pixels, but the image of {width} x {height} has '
             f'{int(width * height)}'

@@ -31,6 +31,8 @@ class Report:
         classes (dict): Names to numbers of objects (boxes), or of pixels (label maps).
         sizes (dict): (width, height) to numbers of images.
         files (list): `(path, width, height)` of the images; width and height may be None.
+        ids (list): Ids of the images of a COCO file.
+        with_objects (set): Those with an annotation of a class of the data set.
     """
 
     name: str = ''
@@ -40,6 +42,8 @@ class Report:
     classes: dict = field(default_factory=dict)
     sizes: dict = field(default_factory=dict)
     files: list = field(default_factory=list)
+    ids: list = field(default_factory=list)
+    with_objects: set = field(default_factory=set)
     _found: dict = field(default_factory=dict)
 
     def add(self, severity: str, kind: str, text: str, count: int = 1) -> None:

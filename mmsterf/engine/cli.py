@@ -21,6 +21,7 @@ from .checkpoints import allow_mmengine_checkpoints, check_checkpoint, find_chec
 from .checks import ClassCountHook, check_model, check_weights
 from .config import allow_no_workers, load_config
 from .data import check_data, check_labels_when_read
+from .data_checks import check_contents, log_findings, refuse
 from .device import adapt_to_device, enable_amp
 from .outputs import ResultFolder, check_new_file, check_writable
 from .settings import check_settings
@@ -53,6 +54,7 @@ def train(argv: Optional[Sequence[str]] = None) -> Runner:
     allow_mmengine_checkpoints()
     cfg = _config(args, 'train')
     check_data(cfg, ('train', 'val'))
+    refuse(reports := check_contents(cfg, ('train', 'val', 'test')))
     if resume := args.resume or (cfg.get('resume') and (cfg.get('load_from') or 'auto')):
         prepare_resume(cfg, resume)
     check_checkpoint(cfg.get('load_from'))
@@ -66,6 +68,7 @@ def train(argv: Optional[Sequence[str]] = None) -> Runner:
     adapt_to_device(cfg, args.launcher)
     with keep(lambda: _kept(cfg.work_dir)):
         runner = _runner(cfg)
+        log_findings(reports)
         runner.train()
     return runner
 
@@ -102,6 +105,7 @@ def test(argv: Optional[Sequence[str]] = None) -> dict:
     check_checkpoint(args.checkpoint)
     cfg = _config(args, 'test')
     check_data(cfg, ('test',))
+    refuse(reports := check_contents(cfg, ('test',)))
     cfg.load_from, cfg.resume = args.checkpoint, False
     with ExitStack() as outputs:
         if args.show or args.show_dir:
@@ -114,6 +118,7 @@ def test(argv: Optional[Sequence[str]] = None) -> dict:
             augment_at_test_time(cfg)
         adapt_to_device(cfg, args.launcher)
         runner = _runner(cfg)
+        log_findings(reports)
         check_weights(runner.model, args.checkpoint)
         if args.fold:
             runner.register_hook(FoldHook())
