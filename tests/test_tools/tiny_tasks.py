@@ -139,7 +139,7 @@ def write_task(folder: Path, task: str) -> Path:
         images.append({'id': i, 'file_name': f'{i}.jpg', 'height': 48, 'width': 64})
         cv2.imwrite(str(folder / f'data/images/{i}.jpg'), image)
         cv2.imwrite(str(folder / f'data/labels/{i}.png'), labels)
-    categories = [{'id': 1, 'name': 'light'}, {'id': 2, 'name': 'dark'}]
+    categories = [{'id': i, 'name': name, 'supercategory': 'square'} for i, name in ((1, 'light'), (2, 'dark'))]
     coco = {'images': images, 'annotations': annotations, 'categories': categories}
     (folder / 'data/instances.json').write_text(json.dumps(coco))
     config = folder / f'{task}.py'
