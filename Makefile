@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 # One computing thread in each process of the tests: two on two busy cores spin.
 export PYTHONWARNINGS := ignore::UserWarning,ignore::DeprecationWarning,ignore::FutureWarning
 
-.PHONY: env test fuzz demo demo-seg lint clean
+.PHONY: env test fuzz soak demo demo-seg lint clean
 env: $(READY)
 
 $(READY): requirements/lock.txt requirements/install.sh setup.py
@@ -26,6 +26,10 @@ test: lint
 # Bad inputs of every tool; the last line is the pass rate. `make test` runs a sample of them.
 fuzz: $(READY)
 	OMP_NUM_THREADS=1 CUDA_VISIBLE_DEVICES= $(RUN) tests/fuzz --mutations 60
+
+# Trainings killed at random moments and resumed; the last line is the rate.
+soak: $(READY)
+	OMP_NUM_THREADS=1 CUDA_VISIBLE_DEVICES= $(RUN) tests/soak
 
 demo: $(READY)
 	$(RUN) tools/demo.py
