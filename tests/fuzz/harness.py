@@ -181,8 +181,8 @@ def run_all(cases: Iterable, failures: Optional[Path] = None, say=print) -> tupl
             if problem:
                 lines = ' | '.join(line for line in text.splitlines()[-2:])
                 found.append(f'{case.tool} {" ".join(case.arguments)[:160]} [{case.name}]: {problem}: {lines[-300:]}')
-                say(f'failed: {found[-1]}')
-    if failures:
-        failures.write_text('\n'.join(found) + '\n')
+                say(f'failed: {found[-1]}', flush=True)
+                if failures:
+                    failures.write_text('\n'.join(found) + '\n')
     say(f'fuzz: {count - len(found)} of {count} passed: one clear last line, no traceback, nothing left or lost')
     return count - len(found), count, found
