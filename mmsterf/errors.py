@@ -65,7 +65,7 @@ def command_line(kept: str = 'nothing was written'):
         if os.environ.get(TRACEBACK, '0') not in ('', '0'):
             traceback.print_exc()
         sys.stdout.flush()
-        sys.exit(f'error: {text}' if _first_to_speak() else 1)
+        sys.exit(f'error: {" ".join(text.split())}' if _first_to_speak() else 1)
 
 
 def exit_on_error(*_kinds: type):
@@ -170,8 +170,9 @@ def _report_bug(kind: type, error: BaseException, trace: TracebackType) -> None:
     """`sys.excepthook` that adds whose bug it is."""
     sys.__excepthook__(kind, error, trace)
     files = [frame.tb_frame.f_code.co_filename for frame in frames_of(error.__traceback__)]
-    foreign = [file for file in files if not is_ours(file) and not is_library(file)]
-    if foreign:
+    own = [file for file in files if not is_library(file)]
+    if own and not is_ours(own[-1]):
+        foreign = own
         whose = f'raised in {foreign[-1]}, which does not belong to mmsterf'
     else:
         whose = 'a bug of mmsterf, not of your input: please report the command and the lines above'

@@ -6,7 +6,8 @@ from difflib import get_close_matches
 from typing import Any, Optional
 
 from mmengine.config import Config, ConfigDict
-from mmengine.registry import DefaultScope, Registry, root
+from mmengine.registry import Registry, root
+from mmengine.utils import import_modules_from_strings
 
 from mmsterf.errors import InvalidInput
 
@@ -34,7 +35,6 @@ TOP_LEVEL = frozenset(
         'log_processor',
         'log_level',
         'visualizer',
-        'vis_backends',
         'default_scope',
         'randomness',
         'experiment_name',
@@ -89,7 +89,15 @@ def merge_options(cfg: Config, options: Mapping) -> None:
     """
     for key, value in options.items():
         _check_key(cfg, key, value)
+        top = key.partition('.')[0]
+        if top in cfg and top not in TOP_LEVEL:
+            print(f'warning: --cfg-options {key}: {top} is a variable of the config, and nothing reads it any more')
         cfg.merge_from_dict({key: value})
+    if any(key.startswith('custom_imports') for key in options) and cfg.get('custom_imports'):
+        try:
+            import_modules_from_strings(**cfg.custom_imports)
+        except ImportError as error:
+            raise InvalidInput(f'--cfg-options custom_imports: {error}') from error
 
 
 def _check_key(cfg: Config, key: str, value: Any) -> None:
@@ -118,6 +126,9 @@ def _check_key(cfg: Config, key: str, value: Any) -> None:
         else:
             raise InvalidInput(f'--cfg-options {key}: {where} is {node!r} and has no key {part!r}')
         seen.append(part)
+    numbers = isinstance(node, (list, tuple)) and node and all(isinstance(item, (int, float)) for item in node)
+    if isinstance(value, str) and (numbers or (isinstance(node, bool) and parts[-1] != 'resume')):
+        raise InvalidInput(f'--cfg-options {key}={value}: {key} is {node!r} and cannot become {value!r}')
     if (
         isinstance(node, dict) or (isinstance(node, (list, tuple)) and any(isinstance(item, dict) for item in node))
     ) and not (value is None or isinstance(value, (dict, list, tuple))):
@@ -157,17 +168,19 @@ def _known(node, seen: list, cfg: Config) -> Optional[set]:
     return None if accepted is None else own | accepted
 
 
-def arguments_of(kind, cfg: Config) -> Optional[set]:
-    """Names that the constructor of a registered type takes, its bases' included; None if it may take any."""
+def arguments_of(kind, cfg: Config, registry: Optional[Registry] = None) -> Optional[set]:
+    """Names that the constructor of a registered type takes, its bases' included; None if it may take any.
+
+    Without a type of that name in `registry`, the set is empty; without `registry`, all are asked, and it is None.
+    """
     if not isinstance(kind, str):
         found = [kind]
     else:
-        registries = [value for value in vars(root).values() if isinstance(value, Registry)]
-        with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
-            try:
-                found = [cls for registry in registries if (cls := registry.get(kind)) is not None]
-            except (ImportError, KeyError, AttributeError):
-                return None
+        found = [
+            cls for each in [registry] * bool(registry) or _registries() if (cls := _get(each, kind, cfg)) is not None
+        ]
+    if registry and not found:
+        return set()
     names: set = set()
     for cls in found:
         accepted = _arguments_of_class(cls)
@@ -175,6 +188,19 @@ def arguments_of(kind, cfg: Config) -> Optional[set]:
             return None
         names |= accepted
     return names or None
+
+
+def _registries() -> list:
+    return [value for value in vars(root).values() if isinstance(value, Registry)]
+
+
+def _get(registry: Registry, kind: str, cfg: Config):
+    """What a registry, or that of the config's scope, has under a name."""
+    try:
+        with registry.switch_scope_and_registry(cfg.get('default_scope')) as scoped:
+            return scoped.get(kind)
+    except Exception:  # packages that do not import are not what is asked for here
+        return None
 
 
 def _arguments_of_class(cls) -> Optional[set]:

@@ -50,7 +50,7 @@ def parse_options(items: Union[Mapping, Sequence[str]]) -> dict:
     return options
 
 
-def parse_value(text: str, item: Optional[str] = None) -> Any:
+def parse_value(text: str, item: Optional[str] = None, inside: bool = False) -> Any:
     """A number, True, False, None, a list, tuple or dict of those, or text as it is.
 
     As mmengine's DictAction has it, but spaces inside of text stay, and quotes protect commas and numbers.
@@ -58,8 +58,8 @@ def parse_value(text: str, item: Optional[str] = None) -> Any:
     item, text = item or text, text.strip()
     if len(text) > 1 and text[0] in '\'"' and text.find(text[0], 1) == len(text) - 1:
         inner = text[1:-1]
-        # Shells and users quote lists and numbers: "[a,b]" and '3' are read, as mmengine reads them.
-        return parse_value(inner, item) if inner[:1] not in ('"', "'") else inner
+        # Users quote whole values for the shell: "[a,b]" and '3' are read, as mmengine reads them.
+        return inner if inside else parse_value(inner, item, inside=True)
     if text.startswith('{'):
         try:
             return ast.literal_eval(text)
@@ -68,9 +68,9 @@ def parse_value(text: str, item: Optional[str] = None) -> Any:
     parts = _split(text, item)
     kind = {'()': tuple, '[]': list}.get(text[:1] + text[-1:]) if len(text) > 1 else None
     if kind and _split(text, item, whole=True):
-        return kind(parse_value(part, item) for part in _split(text[1:-1], item) if part.strip())
+        return kind(parse_value(part, item, inside=True) for part in _split(text[1:-1], item) if part.strip())
     if len(parts) > 1:
-        return [parse_value(part, item) for part in parts if part.strip()]
+        return [parse_value(part, item, inside=True) for part in parts if part.strip()]
     for number in (int, float):
         try:
             return number(text)

@@ -23,7 +23,7 @@ from .config import allow_no_workers, load_config
 from .data import check_data, check_labels_when_read
 from .data_checks import check_contents, log_findings, refuse
 from .device import adapt_to_device, enable_amp
-from .outputs import ResultFolder, check_new_file, check_writable
+from .outputs import ResultFolder, check_new_file, check_writable, leave_nothing
 from .settings import check_settings
 from .testing import (
     FoldHook,
@@ -66,7 +66,7 @@ def train(argv: Optional[Sequence[str]] = None) -> Runner:
         cfg.auto_scale_lr.enable = True
     make_resumable(cfg)
     adapt_to_device(cfg, args.launcher)
-    with keep(lambda: _kept(cfg.work_dir)):
+    with keep(lambda: _kept(cfg.work_dir)), leave_nothing(cfg.work_dir):
         runner = _runner(cfg)
         log_findings(reports)
         runner.train()

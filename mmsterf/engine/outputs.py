@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Optional, Union
 
-from mmsterf.errors import InvalidInput
+from mmsterf.errors import InvalidInput, sentence
 
 INDEX = '.mmsterf_files.json'
 """In a folder of results: the tool that wrote them, and their names."""
@@ -50,6 +52,19 @@ def check_new_file(option: str, path: Union[str, Path], force: bool) -> None:
     check_writable(option, path, folder=False)
     if Path(path).exists() and not force:
         raise InvalidInput(f'{option} {path}: exists already; choose another name, or overwrite it with --force')
+
+
+@contextmanager
+def leave_nothing(work_dir: str):
+    """Remove a work dir that this run made if the user's input ends it before its first checkpoint."""
+    path = Path(work_dir)
+    new = not path.exists()
+    try:
+        yield
+    except Exception as error:
+        if new and sentence(error) and not any(path.rglob('*.pth*')) and int(os.environ.get('RANK', 0)) == 0:
+            shutil.rmtree(path, ignore_errors=True)
+        raise
 
 
 class ResultFolder:

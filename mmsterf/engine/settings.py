@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from typing import Any, Optional
 
 from mmengine.config import Config
+from mmengine.registry import OPTIMIZERS
 
 from mmsterf.errors import InvalidInput
 
-from .cfg_keys import nearest
+from .cfg_keys import arguments_of, nearest
 
 _NEEDED = {
     'train': ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper'),
@@ -30,7 +31,17 @@ def check_settings(cfg: Config, mode: str) -> None:
     if lacking:
         near = nearest(lacking[0], [key for key in cfg if key not in _NEEDED[mode]], most=0)
         raise InvalidInput(f'the config has no {" and no ".join(lacking)}, which {mode}ing needs{near}')
-    for key in ('model', 'train_cfg', 'val_cfg', 'test_cfg', 'optim_wrapper', 'default_hooks', 'env_cfg', 'visualizer'):
+    for key in (
+        'model',
+        'train_cfg',
+        'val_cfg',
+        'test_cfg',
+        'optim_wrapper',
+        'default_hooks',
+        'env_cfg',
+        'visualizer',
+        'model_wrapper_cfg',
+    ):
         _kind(key, cfg.get(key), dict)
     for key in ('custom_hooks', 'vis_backends'):
         _kind(key, cfg.get(key), (list, tuple))
@@ -100,6 +111,15 @@ def _check_training(cfg: Config) -> None:
         _check_number(optimizer, 'optim_wrapper.optimizer', 'lr', least=0)
         _check_number(optimizer, 'optim_wrapper.optimizer', 'weight_decay', least=0)
         _check_number(wrapper, 'optim_wrapper', 'accumulative_counts', least=1, whole=True)
+        _kind('optim_wrapper.clip_grad', wrapper.get('clip_grad'), dict)
+        _check_number(wrapper.get('clip_grad') or {}, 'optim_wrapper.clip_grad', 'max_norm', least=0)
+        if isinstance(kind := optimizer.get('type'), str) and arguments_of(kind, cfg, OPTIMIZERS) == set():
+            known = OPTIMIZERS.module_dict
+            raise InvalidInput(
+                f'optim_wrapper.optimizer.type: {kind!r} is no optimizer that is registered{nearest(kind, known)}'
+            )
+    if isinstance((cfg.get('log_processor') or {}).get('window_size'), int):
+        _check_number(cfg.log_processor, 'log_processor', 'window_size', least=1, whole=True)
     schedulers = cfg.get('param_scheduler')
     if isinstance(schedulers, (list, tuple)):
         for i, scheduler in enumerate(schedulers):

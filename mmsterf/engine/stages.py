@@ -85,8 +85,9 @@ def _config_error(error: Exception, frames: list, config: str) -> str:
     if isinstance(syntax, SyntaxError) and isinstance(error, SyntaxError):
         return f'config {file}, line {syntax.lineno}: {syntax.msg}'
     if isinstance(error, FileNotFoundError):
-        base = error.filename or message(error)
-        return f'config {config}: {base} is not a file' + (f' (a _base_ of {file})' if str(base) != file else '')
+        base = error.filename or file
+        below = [str(name) for name in files if name and str(name) != str(base)]
+        return f'config {config}: {base} is not a file' + (f' (a _base_ of {below[-1]})' if below else '')
     lines = [f.tb_lineno for f in frames if f.tb_frame.f_code.co_filename in ('', file)]
     line = f', line {lines[-1]}' if lines else ''
     text = message(error) if isinstance(error, (ValueError, OSError)) else f'{type(error).__name__}: {message(error)}'
@@ -116,7 +117,8 @@ def explain(error: BaseException) -> Optional[str]:
     file, deliberate = raised_by(error)
     if is_ours(file) or (not is_library(file) and not deliberate):
         return None
-    if part or (_RUNNER.search(file) and deliberate):
+    mismatch = isinstance(error, TypeError) and (_UNEXPECTED.search(str(error)) or _LACKING.search(str(error)))
+    if part or (_RUNNER.search(file) and (deliberate or mismatch)):
         return f'{f"{part}: " if part else ""}{_text(error, frames)}'
     if any(name in ('prepare_data', '_load_metainfo', '__getitem__', '__getitems__') for _, name in codes):
         return _data_error(error, frames)
@@ -124,6 +126,11 @@ def explain(error: BaseException) -> Optional[str]:
         r'in (prepare_data|__getitem__|__getitems__)$', str(error), re.M
     ):
         return f'data could not be read: {type(error).__name__}: {shortened(message(error))}'
+    line = linecache.getline(frames[-1].tb_frame.f_code.co_filename, frames[-1].tb_lineno)
+    if isinstance(error, NameError) and any(name == 'batched_nms' for _, name in codes):
+        return f'model.test_cfg: there is no such kind of nms: {message(error)}'
+    if isinstance(error, (AttributeError, KeyError, TypeError)) and (key := re.search('(train|test)_cfg', line)):
+        return f'model.{key[0]} lacks what the model needs: {_text(error, frames)} at `{line.strip()}`'
     if isinstance(error, (RuntimeError, AssertionError, ValueError)) and _SIZES.search(str(error)):
         return _size_error(error, frames)
     return None
@@ -133,7 +140,7 @@ def _build_error(error: Exception, frames: list, cfg: Any) -> Optional[str]:
     """About an error below the innermost `build_from_cfg`, the first of `frames`."""
     names = frames[0].tb_frame.f_locals
     node, kind, registry = names.get('cfg'), names.get('obj_cls'), names.get('registry')
-    path = _path_of(node, cfg) or 'the config'
+    path = _path_of(node, cfg) or str(getattr(registry, 'name', 'the config')).replace(' ', '_')
     text = message(error)
     if kind is None:
         if not isinstance(node, dict):
