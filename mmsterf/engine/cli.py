@@ -108,6 +108,7 @@ def test(argv: Optional[Sequence[str]] = None) -> dict:
     refuse(reports := check_contents(cfg, ('test',)))
     cfg.load_from, cfg.resume = args.checkpoint, False
     with ExitStack() as outputs:
+        outputs.enter_context(leave_nothing(cfg.work_dir))
         if args.show or args.show_dir:
             show_predictions(cfg, args.show, args.show_dir, args.wait_time)
         if args.show_dir:

@@ -45,6 +45,9 @@ def check_settings(cfg: Config, mode: str) -> None:
         _kind(key, cfg.get(key), dict)
     for key in ('custom_hooks', 'vis_backends'):
         _kind(key, cfg.get(key), (list, tuple))
+    for i, hook in enumerate(cfg.get('custom_hooks') or []):
+        if not hasattr(hook, 'before_run') and not (isinstance(hook, dict) and hook.get('type')):
+            raise InvalidInput(f'custom_hooks.{i} is {hook!r}: must be a dict with a type')
     if not cfg.model.get('type'):
         raise InvalidInput('model has no type: it names the detector or segmentor')
     splits = ('train', 'val') if mode == 'train' else ('test',)

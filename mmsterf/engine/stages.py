@@ -133,7 +133,18 @@ def explain(error: BaseException) -> Optional[str]:
         return f'model.{key[0]} lacks what the model needs: {_text(error, frames)} at `{line.strip()}`'
     if isinstance(error, (RuntimeError, AssertionError, ValueError)) and _SIZES.search(str(error)):
         return _size_error(error, frames)
-    return None
+    return _stock_error(error, frames)
+
+
+def _stock_error(error: Exception, frames: list) -> Optional[str]:
+    """About an error inside a stock model or metric that no model code of ours called: the config's values made it."""
+    files = [frame.tb_frame.f_code.co_filename for frame in frames]
+    ours = [file for file in files if is_ours(file) and Path(file).parent.name not in ('engine', 'tools', 'mmsterf')]
+    owners = [frame.tb_frame.f_locals.get('self') for frame in frames]
+    kinds = [type(owner) for owner in owners if type(owner).__module__.partition('.')[0] in ('mmdet', 'mmseg')]
+    if ours or not kinds or not is_library(files[-1]):
+        return None
+    return f'{kinds[-1].__name__} cannot work with the values of the config: {_text(error, frames)}'
 
 
 def _build_error(error: Exception, frames: list, cfg: Any) -> Optional[str]:
