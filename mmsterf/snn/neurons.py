@@ -88,17 +88,19 @@ class ILIF(nn.Module):
 
     Args:
         max_count (int): Largest count D.
-        normalize (bool): Divide counts (and gradients) by D, as backbones do. Necks and heads use the counts.
+        normalize (bool): Divide counts (and gradients) by `norm`, as backbones do. Necks and heads use the counts.
         time_steps (int): Number of time steps T folded into the batch.
         tau (float): Membrane time constant in steps, at least 1; matters for T > 1 alone.
         eval_max_count (int, optional): Largest count in evaluation mode. The published detector's neck clips at 1
             there although it was trained with 4; only its weights need that.
+        norm (int, optional): Divisor of normalised counts, D by default. One published backbone counts to 8 in training
+            and to 4 in evaluation, and divides by 4 in both.
 
     Shape:
         (T*N, ...) to (T*N, ...), time-major.
 
     Raises:
-        ValueError: If a count or `time_steps` is not a positive integer, or `tau` below 1.
+        ValueError: If a count, `norm` or `time_steps` is not a positive integer, or `tau` below 1.
 
     Example:
         >>> ILIF(normalize=False)(torch.tensor([-1.0, 0.4, 0.6, 2.5, 9.0]))
@@ -112,29 +114,34 @@ class ILIF(nn.Module):
         time_steps: int = 1,
         tau: float = 4 / 3,
         eval_max_count: Optional[int] = None,
+        norm: Optional[int] = None,
     ) -> None:
         super().__init__()
-        _check_positive('ILIF', max_count=max_count, time_steps=time_steps)
-        if eval_max_count is not None:
-            _check_positive('ILIF', eval_max_count=eval_max_count)
+        counts = {'max_count': max_count, 'time_steps': time_steps, 'eval_max_count': eval_max_count, 'norm': norm}
+        _check_positive('ILIF', **{name: value for name, value in counts.items() if value is not None})
         _check_tau('ILIF', tau)
         self.max_count = max_count
         self.normalize = normalize
         self.time_steps = time_steps
         self.eval_max_count = eval_max_count
+        self.norm = norm or max_count
         self.node = None
         if time_steps > 1 and tau > 1:  # at 1 nothing is carried over, and spikingjelly refuses it
             count = MultiLevelSpikeCount(max_count)
             self.node = sj_neuron.ILIFNode(tau=tau, surrogate_function=count, step_mode='m')
 
+    @property
+    def gain(self) -> float:
+        """What a count of one comes out as."""
+        return 1 / self.norm if self.normalize else 1
+
     def forward(self, x: Tensor) -> Tensor:
-        gain = 1 / self.max_count if self.normalize else 1
         high = self.max_count if self.training or self.eval_max_count is None else self.eval_max_count
         if self.node is None:
             if torch.jit.is_tracing():  # it takes in torch's own functions alone, in files, and with and without grad
-                return _traceable_count(x, high, gain)
-            return _Count.apply(x, high, gain, x.requires_grad and torch.is_grad_enabled())[0]
-        return _run(self.node, x, self.time_steps).clamp(max=high) * gain
+                return _traceable_count(x, high, self.gain)
+            return _Count.apply(x, high, self.gain, x.requires_grad and torch.is_grad_enabled())[0]
+        return _run(self.node, x, self.time_steps).clamp(max=high) * self.gain
 
     def extra_repr(self) -> str:
         return f'max_count={self.max_count}, normalize={self.normalize}, time_steps={self.time_steps}'

@@ -199,7 +199,6 @@ class OperationMode(TorchFunctionMode):
 def spikes_of(neuron: nn.Module) -> Spikes:
     """Constant, largest count and time steps of what a neuron fires."""
     count = getattr(neuron, 'max_count', 1)
-    gain = 1 / count if getattr(neuron, 'normalize', False) else 1.0
     if not neuron.training and getattr(neuron, 'eval_max_count', None):
         count = neuron.eval_max_count
-    return Spikes(gain, count, neuron.time_steps)
+    return Spikes(getattr(neuron, 'gain', 1.0), count, neuron.time_steps)

@@ -114,10 +114,10 @@ def _fold_norm(layer: nn.Module, norm: _BatchNorm) -> None:
 
 
 def _fold_gain(layer: nn.Module) -> None:
-    """Let the neuron of a layer fire counts, and the weights have its constant: exact if D is a power of two."""
+    """Let the neuron of a layer fire counts, and the weights have its constant: exact if it is a power of two."""
     layer.neuron = copy.copy(layer.neuron)
+    layer.weight.mul_(layer.neuron.gain)
     layer.neuron.normalize = False
-    layer.weight.div_(layer.neuron.max_count)
 
 
 @torch.no_grad()
