@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Optional
 
 import torch
@@ -11,8 +11,8 @@ from torch import Tensor
 from . import names
 from .families import recognise, size
 
-HEADS = ('head', 'head_kd')
-"""Classifiers of ImageNet models, by their published names."""
+HEADS = ('head', 'head_kd', 'head_lif')
+"""Classifiers of ImageNet models, and the neuron in front, by their published names."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Description:
         tensors (int): Number of tensors of the state dict.
         family (str): Name of the backbone in `mmsterf.models`.
         left_out (tuple[str]): Published tensors that no model uses, and that therefore have no name here.
+        layer_scale (str): 'folded' if there were layer scales, which are in the norms now.
     """
 
     model: str
@@ -38,6 +39,7 @@ class Description:
     tensors: int
     family: str
     left_out: tuple = ()
+    layer_scale: str = ''
 
     def __str__(self) -> str:
         fields = {**vars(self), 'mlp_ratio': f'{self.mlp_ratio:g}', 'left_out': ' '.join(self.left_out)}
@@ -53,13 +55,17 @@ def is_published(keys: Iterable) -> bool:
 def drop_heads(state_dict: Mapping[str, Tensor]) -> tuple:
     """Leave out the classifier heads: the rest of a state dict, and the names left out."""
     dropped = [key for key in state_dict if _bare(key).split('.')[0] in HEADS]
-    return OrderedDict((key, value) for key, value in state_dict.items() if key not in dropped), dropped
+    rest = OrderedDict((key, value) for key, value in state_dict.items() if key not in dropped)
+    if dropped and all(key.startswith('backbone.') for key in rest):  # a classifier by the names here
+        rest = OrderedDict((key.removeprefix('backbone.'), value) for key, value in rest.items())
+    return rest, dropped
 
 
 def convert(state_dict: Mapping[str, Tensor]) -> tuple:
     """Map a published state dict to mmsterf's names.
 
-    Tensors are passed on, not copied, but for q, k and v, which are joined. Those that the public code holds but never
+    Tensors are passed on, not copied, but for q, k and v, which are joined, and for norms that a layer scale follows,
+    which take it in: the function is the same, and its gradients follow by the chain rule. Those that the public code holds but never
     uses are left out, and named by the description: nothing brings them back.
 
     Args:
@@ -83,10 +89,13 @@ def convert(state_dict: Mapping[str, Tensor]) -> tuple:
     shapes.update((name, shape) for name, shape in unused if name in bare)
     check_tensors(bare, shapes, f'not a published {_summary(description)}')
     state = OrderedDict((ours, _join(ours, [bare[name] for name, _ in parts])) for ours, parts in groups.items())
+    _fold_layer_scales(state)
     return state, description
 
 
-def to_published(state_dict: Mapping[str, Tensor], family: Optional[str] = None) -> OrderedDict:
+def to_published(
+    state_dict: Mapping[str, Tensor], family: Optional[str] = None, layer_scale: bool = False
+) -> OrderedDict:
     """Inverse of `convert`, up to the tensors that it leaves out: mmsterf's names to the published ones.
 
     Args:
@@ -94,6 +103,8 @@ def to_published(state_dict: Mapping[str, Tensor], family: Optional[str] = None)
             their names and shapes such as gradients: then nothing stands for the batch statistics.
         family (str, optional): Name of the backbone in `mmsterf.models`; needed for Spikformer and
             SpikeDrivenTransformer, which have the same names and shapes here.
+        layer_scale (bool): Write layer scales of one into the attention blocks of Meta-SDT, which the published
+            segmentor with the convolutional mixer wants to load.
 
     Raises:
         ValueError: If the family is needed and not given, or not that of the names; if names are unknown or missing, or
@@ -101,6 +112,8 @@ def to_published(state_dict: Mapping[str, Tensor], family: Optional[str] = None)
     """
     if is_published(state_dict):
         raise ValueError('this state dict has the published names already')
+    if layer_scale:
+        state_dict = _with_layer_scales(state_dict)
     description, groups = _expect(state_dict, 'mmsterf', family)
     groups.pop(None, None)
     if not any(_is_statistic(key) for key in state_dict):
@@ -151,16 +164,16 @@ def _expect(state: Mapping[str, Tensor], naming: str, family: Optional[str] = No
     """
     kind = _model_kind(state)
     whole = kind in ('detector', 'segmentor')
-    prefix = 'backbone.' if whole else ''
-    found = recognise(state, naming, prefix, family)
+    # Published classifiers are backbones with a head beside their parts; here they have the two parts of mmpretrain's.
+    theirs, here = 'backbone.' if whole else '', '' if kind == 'backbone' else 'backbone.'
+    found = recognise(state, naming, theirs if naming == 'published' else here, family)
     dims = found.embed_dims
     sizes = {role: size(state, place, naming) for role, place in names.SIZES.get(kind, {}).items()}
     groups = OrderedDict()
     for published, ours, shape in found.tensors:
-        groups.setdefault(ours and prefix + ours, []).append((prefix + published, shape))
+        groups.setdefault(ours and here + ours, []).append((theirs + published, shape))
     if kind == 'classifier':
-        heads = tuple(head for head in HEADS if f'{head}.weight' in state or f'{head}.bias' in state)
-        rest = names.classifier_heads(dims[-1], sizes['classes'], heads)
+        rest = names.classifier_heads(dims[-1], sizes['classes'], state, naming)
     elif whole:
         if len(dims) != 4:
             raise ValueError(f'no published {kind} has {found.family} as its backbone, but MetaSDT or MetaSDTv2')
@@ -172,6 +185,8 @@ def _expect(state: Mapping[str, Tensor], naming: str, family: Optional[str] = No
         groups.setdefault(ours, []).append((published, shape))
     left_out = tuple(name for name, _ in groups.get(None, ()) if name in state)
     description = Description(kind, found.arch, dims, found.mixer, found.mlp_ratio, len(state), found.family, left_out)
+    if found.layer_scale and naming == 'published':
+        description = replace(description, layer_scale='folded')
     return description, groups
 
 
@@ -194,6 +209,30 @@ def check_tensors(state: Mapping[str, Tensor], shapes: Mapping[str, tuple], what
     if any(problems.values()):
         lists = [f'{problem} ({len(found)}): {", ".join(found)}' for problem, found in problems.items() if found]
         raise ValueError('\n  '.join([what, *lists]))
+
+
+_LAST_NORM = {'sepconv': 'pw2.norm', 'attn': 'proj.norm', 'mlp': 'fc2.norm'}
+"""The norm that ends a branch of an attention block."""
+
+
+def _fold_layer_scales(state: OrderedDict) -> None:
+    """Multiply the norm in front of each layer scale by it, in place."""
+    for key in [key for key in state if key.endswith('.layer_scale')]:
+        scale, branch = state.pop(key), key.removesuffix('.layer_scale')
+        for leaf in ('weight', 'bias'):
+            name = f'{branch}.{_LAST_NORM[branch.rpartition(".")[2]]}.{leaf}'
+            state[name] = state[name] * scale
+
+
+def _with_layer_scales(state: Mapping[str, Tensor]) -> OrderedDict:
+    """A layer scale of one behind each branch of the attention blocks of Meta-SDT."""
+    state = OrderedDict(state)
+    for key in list(state):
+        branch, _, norm = key.removesuffix('.weight').partition('.proj.norm')
+        if key.endswith('.attn.proj.norm.weight') and not norm:
+            block = branch.removesuffix('.attn')
+            state.update({f'{block}.{name}.layer_scale': torch.ones_like(state[key]) for name in _LAST_NORM})
+    return state
 
 
 def _join(name: str, pieces: list) -> Tensor:

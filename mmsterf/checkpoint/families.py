@@ -57,6 +57,7 @@ class Backbone:
     mixer: Optional[str]
     mlp_ratio: float
     tensors: Iterator[tuple]
+    layer_scale: bool = False
 
 
 def size(state: Mapping[str, Tensor], place: tuple, naming: str, prefix: str = '') -> int:
@@ -87,8 +88,9 @@ def recognise(state: Mapping[str, Tensor], naming: str, prefix: str = '', family
             return Backbone(found, ARCH_DIMS_V2.get(dims, 'custom'), dims, 'ConvMixer', ratio, tensors)
         fc1, fc2 = (prefix + key in state for key in names.MIXER_KEYS[naming])
         mixer = 'MLPixer' if fc2 else 'SRB' if fc1 else 'ConvMixer'
-        tensors = names.meta_sdt_v3(sizes['image'], dims, mixer, ratio)
-        return Backbone(found, names.ARCH_DIMS.get(dims, 'custom'), dims, mixer, ratio, tensors)
+        scaled = any('.layer_scale' in str(key) for key in state)
+        tensors = names.meta_sdt_v3(sizes['image'], dims, mixer, ratio, scaled)
+        return Backbone(found, names.ARCH_DIMS.get(dims, 'custom'), dims, mixer, ratio, tensors, scaled)
 
     image, channels = sizes['image'], sizes['channels']
     ratio = sizes['hidden'] / channels if channels else 0
@@ -101,7 +103,8 @@ def recognise(state: Mapping[str, Tensor], naming: str, prefix: str = '', family
     if found == 'Spikformer':
         tensors = names_lif.spikformer(image, channels, depth, ratio)
     else:
-        tensors = names_lif.spike_driven_transformer(image, channels, depth, ratio, sizes['heads'])
+        plif = any(str(key).endswith(('_lif.w', '.node.w')) for key in state)
+        tensors = names_lif.spike_driven_transformer(image, channels, depth, ratio, sizes['heads'], plif)
     return Backbone(found, f'{depth}-{channels}', (channels,), None, ratio, tensors)
 
 

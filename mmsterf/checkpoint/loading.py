@@ -81,17 +81,19 @@ def load_pretrained(
     if prefix is not None:
         prefix = prefix.rstrip('.') + '.'
         tops = {key.split('.')[0] for key in state}
+        if prefix == 'backbone.' and is_published(state) and not any(key.startswith(prefix) for key in state):
+            state = {prefix + key: value for key, value in drop_heads(state)[0].items()}  # a published classifier
         state = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
         if not state:
             raise ValueError(f'{what}: no names in it start with {prefix!r}, but with {", ".join(sorted(tops))}')
     elif any(key.startswith('backbone.') for key in state):
         raise ValueError(f"{what}: it holds a whole model; for its backbone give init_cfg the prefix='backbone.'")
     unused = ()
+    state, heads = drop_heads(state)
     if is_published(state):
         state, description = convert(state)
         unused = description.left_out
         what = f'{what}: it has {description}'
-    state, heads = drop_heads(state)
     built = without(state, getattr(module, 'unbuilt', ()))
     check_tensors(built, {key: tuple(value.shape) for key, value in module.state_dict().items()}, what)
     module.load_state_dict(OrderedDict(state), strict=True)

@@ -6,7 +6,7 @@ here are its parts, in order, along the first axis: q, k and v of an attention b
 1-d convolutions of the published MLPs are 1x1 convolutions here, with one more axis.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 ARCH_DIMS = {
     (24, 48, 96, 128): 'nano',
@@ -24,7 +24,7 @@ SIZES = {
         'c3': ('downsample4.encode_conv.weight', 'down4.conv.weight', 0),
         'hidden': ('block3.0.mlp.fc1_conv.weight', 'stage3.0.mlp.fc1.conv.weight', 0),
     },
-    'classifier': {'classes': ('head.weight', 'head.weight', 0)},
+    'classifier': {'classes': ('head.weight', 'head.fc.weight', 0)},
     'detector': {
         'width': ('neck.lateral_convs.0.1.0.conv.weight', 'neck.lateral_convs.0.conv.weight', 0),
         'classes': ('roi_head.mask_head.conv_logits.1.0.weight', 'roi_head.mask_head.conv_logits.weight', 0),
@@ -76,7 +76,9 @@ def _conv_block(published: str, ours: str, channels: int, hidden: int, mixer: st
             yield from _norm(f'{published}.bn{i}', f'{ours}.mixer.conv{i}.norm', shape[0])
 
 
-def _attention_block(published: str, ours: str, channels: int, hidden: int) -> Iterator[tuple]:
+def _attention_block(published: str, ours: str, channels: int, hidden: int, layer_scale: bool) -> Iterator[tuple]:
+    for i, branch in enumerate(('sepconv', 'attn', 'mlp') if layer_scale else (), 1):
+        yield f'{published}.layer_scale{i}', f'{ours}.{branch}.layer_scale', (channels,)
     yield from _sepconv(f'{published}.conv', f'{ours}.sepconv', channels, 3)
     values = 4 * channels
     for name, width in (('q', channels), ('k', channels), ('v', values)):
@@ -89,8 +91,12 @@ def _attention_block(published: str, ours: str, channels: int, hidden: int) -> I
         yield from _norm(f'{published}.mlp.fc{i}_bn', f'{ours}.mlp.fc{i}.norm', shape[0])
 
 
-def meta_sdt_v3(image: int, dims: tuple, mixer: str, mlp_ratio: float) -> Iterator[tuple]:
-    """Meta-SDT v3: image channels, (C0, C1, C2, C3), 'ConvMixer', 'MLPixer' or 'SRB' (raster rows), and e."""
+def meta_sdt_v3(image: int, dims: tuple, mixer: str, mlp_ratio: float, layer_scale: bool = False) -> Iterator[tuple]:
+    """Meta-SDT v3: image channels, (C0, C1, C2, C3), 'ConvMixer', 'MLPixer' or 'SRB' (raster rows), and e.
+
+    With `layer_scale`, each attention block has three more vectors, one per branch, as the published segmentor with the
+    convolutional mixer has.
+    """
     half, (c0, c1, c2, c3) = dims[0] // 2, dims
     for published, ours, *shape in (
         ('1_1', 'stem', half, image, 7, 7),
@@ -112,13 +118,17 @@ def meta_sdt_v3(image: int, dims: tuple, mixer: str, mlp_ratio: float) -> Iterat
     for stage, depth, channels in ((3, 6, c2), (4, 2, c3)):
         for i in range(depth):
             block = f'block{stage}.{i}', f'stage{stage}.{i}'
-            yield from _attention_block(*block, channels, int(channels * mlp_ratio))
+            yield from _attention_block(*block, channels, int(channels * mlp_ratio), layer_scale)
 
 
-def classifier_heads(channels: int, classes: int, heads: tuple) -> Iterator[tuple]:
-    """Linear classifiers by name; a model trained by distillation has a second one."""
-    for head in heads:
-        yield from _layer(head, head, classes, channels, bias=True)
+def classifier_heads(channels: int, classes: int, state: Iterable, naming: str) -> Iterator[tuple]:
+    """Classifier; a model trained by distillation has a second one, one with PLIF neurons a neuron in front."""
+    for published, ours in (('head', 'head.fc'), ('head_kd', 'head.fc_kd')):
+        name = published if naming == 'published' else ours
+        if published == 'head' or any(f'{name}.{leaf}' in state for leaf in ('weight', 'bias')):
+            yield from _layer(published, ours, classes, channels, bias=True)
+    if ('head_lif.w' if naming == 'published' else 'head.neuron.node.w') in state:
+        yield 'head_lif.w', 'head.neuron.node.w', ()
 
 
 def mask_rcnn(dims: tuple, width: int, classes: int) -> Iterator[tuple]:

@@ -91,14 +91,41 @@ def spikformer(image: int, channels: int, depth: int, mlp_ratio: float) -> Itera
         yield from _mlp(f'{published}.mlp', f'{ours}.mlp', channels, mlp_ratio, 1, 1)
 
 
+_STEM_NEURONS = (
+    ('proj_lif', 'stem.embed1.neuron'),
+    ('proj_lif1', 'stem.embed2.neuron'),
+    ('proj_lif2', 'stem.embed3.neuron'),
+    ('proj_lif3', 'stem.position.conv.conv.neuron'),
+    ('rpe_lif', None),
+)
+_BLOCK_NEURONS = (
+    ('attn.shortcut_lif', 'attn.qkv.neuron'),
+    *((f'attn.{part}_lif', f'attn.spike.{part}') for part in 'qkv'),
+    ('attn.attn_lif', None),
+    ('attn.talking_heads_lif', 'attn.mask'),
+    ('mlp.fc1_lif', 'mlp.fc1.conv.neuron'),
+    ('mlp.fc2_lif', 'mlp.fc2.conv.neuron'),
+)
+"""Neurons of Spike-driven Transformer v1, which have a tensor each if they are PLIF; two of them are never called."""
+
+
+def _time_constants(published: str, ours: str, neurons: tuple) -> Iterator[tuple]:
+    for name, our_name in neurons:
+        yield f'{published}{name}.w', our_name and f'{ours}{our_name}.node.w', ()
+
+
 def spike_driven_transformer(
-    image: int, channels: int, depth: int, mlp_ratio: float, num_heads: int = 8
+    image: int, channels: int, depth: int, mlp_ratio: float, num_heads: int = 8, plif: bool = False
 ) -> Iterator[tuple]:
-    """Spike-driven Transformer v1: image channels, C, number of blocks, e, and attention heads."""
+    """Spike-driven Transformer v1: image channels, C, number of blocks, e, attention heads, PLIF neurons."""
     yield from _stem(image, channels)
+    if plif:
+        yield from _time_constants('patch_embed.', '', _STEM_NEURONS)
     for i in range(depth):
         published, ours = f'block.{i}', f'blocks.{i}'
         yield f'{published}.attn.talking_heads.weight', None, (num_heads, num_heads, 1)
+        if plif:
+            yield from _time_constants(f'{published}.', f'{ours}.', _BLOCK_NEURONS)
         yield from _attention(f'{published}.attn', f'{ours}.attn', 'qkv', channels, channels, 1, 1)
         yield from _mlp(f'{published}.mlp', f'{ours}.mlp', channels, mlp_ratio, 1, 1)
 

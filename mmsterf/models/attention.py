@@ -7,6 +7,7 @@ from collections import OrderedDict
 from typing import Optional
 
 import torch
+import torch.nn.functional as F
 from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 
@@ -16,6 +17,26 @@ from mmsterf.snn import SpikeConv2d, SpikeRepConv, build_neuron, half_threshold
 from .mixers import conv_norm, spike_conv_norm
 
 _LIF = {'type': 'LIF'}
+
+
+class NeuronPerPart(nn.ModuleDict):
+    """Neurons that learn (PLIF): one each for q, k and v, as published; others need only one for all.
+
+    Args:
+        neuron (dict): Neuron config.
+        widths (Sequence[int]): Channels of q, k (and v).
+
+    Shape:
+        (T*N, sum of widths, H, W) to the same.
+    """
+
+    def __init__(self, neuron: dict, widths: tuple) -> None:
+        super().__init__({name: build_neuron(neuron) for name, _ in zip('qkv', widths)})
+        self.widths = widths
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = zip(self.values(), x.split(self.widths, dim=1))
+        return torch.cat([neuron(part) for neuron, part in parts], dim=1)
 
 
 class SpikeAttention(nn.Module):
@@ -56,6 +77,8 @@ class SpikeAttention(nn.Module):
         self.qkv = qkv
         self.norm = build_norm_layer(norm_cfg or {'type': 'BN'}, sum(widths))[1]
         self.spike = build_neuron(neuron)
+        if next(self.spike.parameters(), None) is not None:
+            self.spike = NeuronPerPart(neuron, widths)
         self.proj = proj
 
     def forward(self, x: Tensor) -> Tensor:
@@ -64,11 +87,15 @@ class SpikeAttention(nn.Module):
         dtype = spikes.dtype
         with torch.autocast(x.device.type, enabled=False):
             spikes = spikes.to(torch.promote_types(dtype, torch.float32))
-            parts = (part.unflatten(1, (self.num_heads, -1)).flatten(3) for part in spikes.split(self.widths, dim=1))
+            parts = (part.unflatten(1, (self.num_heads, -1)).flatten(3) for part in self._parts(spikes))
             y = self._product(*parts)
         if self.product_fires:
             y = y.to(dtype)
         return self.proj(y.flatten(1, 2).unflatten(-1, x.shape[-2:]))
+
+    def _parts(self, spikes: Tensor) -> tuple:
+        """Maps of q, k (and v)."""
+        return spikes.split(self.widths, dim=1)
 
     def _product(self, *parts: Tensor) -> Tensor:
         """Combine q, k (and v), each (T*N, heads, channels, pixels), into one such map."""
@@ -203,6 +230,46 @@ class MaskSDSA(SpikeAttention):
 
     def _product(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         return q * self.mask((k * v).sum(-1, keepdim=True))
+
+
+class PooledMaskSDSA(MaskSDSA):
+    """`MaskSDSA` for event data: spikes are widened by max pools (3x3, stride 1) everywhere in the product.
+
+    As published: the maps of k and v are pooled over pixels. Their product, and in the end y, are pooled as tables of
+    tokens (raster order) by channels of a head: over the pixel before and the one behind, and over neighbouring
+    channels; so heads matter here.
+
+    Args:
+        channels (int): C.
+        norm_cfg (dict, optional): Norm layers; batch norm by default.
+        neuron (dict, optional): Neurons; LIF by default.
+        num_heads (int): Attention heads.
+
+    Shape:
+        (T*N, C, H, W) to (T*N, C, H, W).
+
+    Raises:
+        ValueError: If C is not a multiple of `num_heads`.
+    """
+
+    def __init__(
+        self, channels: int, norm_cfg: Optional[dict] = None, neuron: Optional[dict] = None, num_heads: int = 8
+    ) -> None:
+        super().__init__(channels, norm_cfg, neuron)
+        check_count('channels of PooledMaskSDSA', channels, multiple_of=num_heads)
+        self.num_heads = num_heads
+
+    def _parts(self, spikes: Tensor) -> tuple:
+        q, k, v = super()._parts(spikes)
+        return q, _widened(k), _widened(v)
+
+    def _product(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return _widened(q * self.mask(_widened(k * v).sum(-1, keepdim=True)))
+
+
+def _widened(spikes: Tensor) -> Tensor:
+    """Spikes that also stand at the neighbours of where they stood."""
+    return F.max_pool2d(spikes, 3, 1, 1)
 
 
 class TokenAttention(SpikeAttention):

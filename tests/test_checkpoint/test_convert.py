@@ -43,7 +43,7 @@ def test_round_trip_is_the_identity(published, name):
     before = OrderedDict((key, value.clone()) for key, value in state.items())
     converted, found = convert(state)
     expected = FOUND[name]
-    assert tuple(vars(found).values()) == (*expected, 'MetaSDT', ())
+    assert tuple(vars(found).values()) == (*expected, 'MetaSDT', (), '')
     assert 'mlp_ratio 6,' in str(found) if expected[4] == 6 else 'mlp_ratio 4,' in str(found)
     assert_same(to_published(converted), state)
     assert_same(state, before)

@@ -117,8 +117,13 @@ def test_init_cfg_published_classifier(file, classifier, log):
 def test_init_cfg_converted(file, classifier):
     checkpoint, state = classifier
     converted, _ = convert(checkpoint['model'])
-    for content in ({'state_dict': converted}, {'state_dict': state}, state):
+    for content in ({'state_dict': state}, state):
         model = backbone(checkpoint=file(content))
+        model.init_weights()
+        assert_same(model, state)
+    # The hand-over of a pretrained classifier: one line, whoever trained it.
+    for content in ({'state_dict': converted}, checkpoint):
+        model = backbone(checkpoint=file(content), prefix='backbone.')
         model.init_weights()
         assert_same(model, state)
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 from mmengine.registry import MODELS
 
-from mmsterf.checkpoint import names_lif
+from mmsterf.checkpoint import convert, drop_heads, names_lif, to_published
 from mmsterf.models import MetaSDT, MetaSDTv2, QKFormer, SpikeDrivenTransformer, Spikformer
+from mmsterf.models.attention import PooledMaskSDSA
 from mmsterf.snn import NEURONS, rate, unfold
 
 DIMS = (16, 32, 64, 96)
@@ -72,6 +73,67 @@ def test_parity(golden, name):
         st_erf = gradient[:, 0].abs().mean(1)
         assert (st_erf.sum((1, 2)) > 0).all()
         assert data.error(f'st_erf/{block}', st_erf) < 1e-5
+
+
+@pytest.mark.parametrize(
+    'name, settings',
+    [
+        ('plif', dict(neuron=dict(type='PLIF'))),
+        ('dvs', dict(in_channels=2, stem_pools=(3, 4), event_mode=True)),
+    ],
+)
+def test_parity_of_sdtv1_variants(golden, name, settings):
+    data = golden(f'sdtv1_{name}')
+    published = data.weights()
+    state, found = convert(drop_heads(published)[0])
+    model = SpikeDrivenTransformer(96, 1, time_steps=3, out_indices=(0, 1), output='folded', **settings)
+    model.double().eval().load_state_dict(state)
+    assert model.out_strides == ((4, 4) if name == 'dvs' else (16, 16))
+    x = data.input().requires_grad_()
+    for block, out in zip(('patch_embed', 'block.0'), model(x)):
+        assert data.error(f'eval/{block}', out) < 1e-5
+        seed = torch.zeros_like(out)
+        seed[-1, :, out.shape[2] // 2, out.shape[3] // 2] = 1  # of the only image, so the last step
+        (gradient,) = torch.autograd.grad(out, x, seed, retain_graph=True)
+        assert data.error(f'st_erf/{block}', gradient[:, 0].abs().mean(1)) < 1e-5
+    if name == 'plif':
+        assert sum(key.endswith('.w') for key in state) == 11 and 'block.0.attn.attn_lif.w' in found.left_out
+        back = to_published(state, found.family)
+        assert set(drop_heads(published)[0]) - set(back) == set(found.left_out) and len(found.left_out) == 3
+        assert all(torch.equal(published[key], value) for key, value in back.items())
+
+
+def test_spikes_widen_in_event_mode():
+    """The golden weights leave the attention of `sdtv1_dvs` silent, so its pools are looked at here."""
+    attn = PooledMaskSDSA(8, num_heads=2).eval()
+    h, w, half = 4, 5, 4
+    q, k, v = ((torch.rand(1, 8, h, w) < p).float() for p in (0.3, 0.05, 0.3))
+    y = attn._product(*(part.unflatten(1, (2, half)).flatten(3) for part in attn._parts(torch.cat([q, k, v], 1))))
+    assert y.shape == (1, 2, half, h * w)
+
+    def widened(table):
+        rows, columns = table.shape
+        around = lambda i, n: slice(max(i - 1, 0), min(i + 2, n))  # noqa: E731
+        return torch.tensor(
+            [[table[around(i, rows), around(j, columns)].max() for j in range(columns)] for i in range(rows)]
+        )
+
+    for head in range(2):
+        channels = range(head * half, (head + 1) * half)
+        keys, values = (
+            torch.stack([widened(part[0, c]).flatten() for c in channels], 1) for part in (k, v)
+        )  # tokens, c
+        mask = (widened(keys * values).sum(0) / 2 >= 0.5).float()  # one step of a LIF neuron, tau 2
+        assert 0 < mask.sum() <= half
+        queries = torch.stack([q[0, c].flatten() for c in channels], 1)
+        assert torch.equal(y[0, head].T, widened(queries * mask))
+
+
+def test_stem_pools_are_checked():
+    with pytest.raises(ValueError, match=r'among 1, 2, 3, 4, got \(0, 5\)'):
+        SpikeDrivenTransformer(64, 1, stem_pools=(0, 5))
+    with pytest.raises(ValueError, match='multiple of 6, got 64'):
+        SpikeDrivenTransformer(64, 1, event_mode=True, num_heads=6)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,17 @@ import pytest
 import torch
 from torch import nn
 
-from mmsterf.snn import ILIF, SpikeConv2d, SpikeConvTranspose2d, SpikeLinear, build_neuron, fold, rate, unfold
+from mmsterf.snn import (
+    ILIF,
+    SpikeConv2d,
+    SpikeConvTranspose2d,
+    SpikeLinear,
+    build_neuron,
+    fold,
+    fold_norms,
+    rate,
+    unfold,
+)
 
 
 def test_counts_are_rounded_half_to_even_and_clipped():
@@ -15,6 +25,18 @@ def test_counts_are_rounded_half_to_even_and_clipped():
     assert torch.equal(ILIF(normalize=False)(x), counts)
     assert torch.equal(ILIF()(x), counts / 4)
     assert torch.equal(ILIF(max_count=2, normalize=False)(x), counts.clamp(max=2))
+
+
+def test_divisor_of_its_own():
+    x = torch.tensor([-1.0, 1, 5, 9], requires_grad=True)
+    neuron = ILIF(max_count=8, norm=4, eval_max_count=4)
+    y = neuron(x)
+    assert torch.equal(y, torch.tensor([0, 0.25, 1.25, 2.0]))
+    y.sum().backward()
+    assert torch.equal(x.grad, torch.tensor([0, 0.25, 0.25, 0]))
+    assert torch.equal(neuron.eval()(x), torch.tensor([0, 0.25, 1.0, 1.0]))
+    folded = fold_norms(torch.nn.Sequential(SpikeLinear(2, 2, neuron=dict(type='ILIF', max_count=8, norm=4))))
+    assert folded[0].neuron(x).max() == 8  # counts; the divisor is in the weights
 
 
 @pytest.mark.parametrize('normalize, slope', [(False, 1.0), (True, 0.25)])

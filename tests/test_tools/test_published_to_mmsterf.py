@@ -55,9 +55,11 @@ def test_classifier_head(run, weights, tmp_path):
     assert 'model classifier' in run('a.pth', 'whole.pth')
     assert 'left out: head.weight, head.bias' in run('a.pth', 'rest.pth', '--skip-head')
     whole, rest = (read(str(tmp_path / name))['state_dict'] for name in ('whole.pth', 'rest.pth'))
-    assert whole.keys() - rest.keys() == HEAD.keys()
+    assert whole.keys() == {f'backbone.{key}' for key in rest} | {'head.fc.weight', 'head.fc.bias'}
     run('whole.pth', 'back.pth', '--to-published')
     assert_same(read(str(tmp_path / 'back.pth'))['model'], {**weights, **HEAD})
+    assert 'left out: head.fc.weight' in run('whole.pth', 'bare.pth', '--to-published', '--skip-head')
+    assert_same(read(str(tmp_path / 'bare.pth'))['model'], weights)
 
 
 def test_whole_models_keep_class_names(run, golden, tmp_path):

@@ -4,10 +4,10 @@ from collections import OrderedDict
 
 from mmsterf.registry import MODELS
 
-from ..attention import MaskSDSA
+from ..attention import MaskSDSA, PooledMaskSDSA
 from ..blocks import ResidualBlock, embed_layer, transformer_block
 from ..mixers import spike_conv_norm
-from .spikformer import PlainBackbone
+from .spikformer import NUM_HEADS, PlainBackbone
 
 
 @MODELS.register_module()
@@ -20,27 +20,51 @@ class SpikeDrivenTransformer(PlainBackbone):
 
     Args:
         residual_gain (float): Gain of the last norm of every residual branch at the start; see `MetaSDT`.
+        stem_pools (Sequence[int]): Which of the four stem stages, 1 to 4, end in a max pool: the stride is 2 for each.
+            All by default; published as `pooling_stat`, '0011' is (3, 4).
+        event_mode (bool): Max pools of spikes in the attention, as published for event cameras; see `PooledMaskSDSA`.
+        num_heads (int): Attention heads; of use with `event_mode`.
         **kwargs: As `PlainBackbone`.
 
     Example:
         >>> model = SpikeDrivenTransformer(embed_dims=64, depth=2).eval()
         >>> [tuple(x.shape) for x in model(torch.rand(1, 3, 64, 96))]
         [(1, 64, 4, 6)]
+        >>> model = SpikeDrivenTransformer(64, 2, in_channels=2, time_steps=3, stem_pools=(3, 4), event_mode=True)
+        >>> [tuple(x.shape) for x in model(torch.rand(3, 1, 2, 64, 96))]
+        [(1, 64, 16, 24)]
     """
 
-    def __init__(self, *args, residual_gain: float = 0.1, **kwargs) -> None:
+    def __init__(
+        self,
+        *args,
+        residual_gain: float = 0.1,
+        stem_pools: tuple = (1, 2, 3, 4),
+        event_mode: bool = False,
+        num_heads: int = NUM_HEADS,
+        **kwargs,
+    ) -> None:
+        if list(stem_pools) != sorted(set(stem_pools) & {1, 2, 3, 4}):
+            raise ValueError(
+                f'stem_pools of SpikeDrivenTransformer must be increasing and among 1, 2, 3, 4, got {stem_pools}'
+            )
+        self.stem_pools, self.event_mode, self.num_heads = tuple(stem_pools), event_mode, num_heads
+        self.stride = 2 ** len(stem_pools)
         super().__init__(*args, residual_gain=residual_gain, **kwargs)
 
     def _stem_layers(self, widths: tuple, **common) -> OrderedDict:
-        layers = OrderedDict(
-            (f'embed{i}', embed_layer(*widths[i - 1 : i + 1], ('neuron', 'pool') if i < 4 else ('pool',), **common))
-            for i in range(1, 5)
-        )
+        layers = OrderedDict()
+        for i in range(1, 5):
+            then = ('neuron',) * (i < 4) + ('pool',) * (i in self.stem_pools)
+            layers[f'embed{i}'] = embed_layer(*widths[i - 1 : i + 1], then, **common)
         layers['position'] = ResidualBlock(
             {'conv': spike_conv_norm(widths[-1], widths[-1], 3, **common)}, residual_gain=1
         )
         return layers
 
     def _block(self, channels: int, norm_cfg: dict, neuron: dict, **kwargs) -> ResidualBlock:
-        attn = MaskSDSA(channels, norm_cfg, neuron)
+        if self.event_mode:
+            attn = PooledMaskSDSA(channels, norm_cfg, neuron, self.num_heads)
+        else:
+            attn = MaskSDSA(channels, norm_cfg, neuron)
         return transformer_block(attn, channels, norm_cfg=norm_cfg, neuron=neuron, **kwargs)

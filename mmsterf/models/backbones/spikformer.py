@@ -53,6 +53,8 @@ class PlainBackbone(SpikingBackbone):
     """
 
     archs = ARCHS
+    stride = 16
+    """Of all maps."""
 
     def __init__(
         self,
@@ -85,7 +87,9 @@ class PlainBackbone(SpikingBackbone):
         self.stem = nn.Sequential(self._stem_layers(widths, **common))
         kwargs = dict(mlp_ratio=mlp_ratio, residual_gain=residual_gain, **common)
         indices = (depth,) if out_indices is None else out_indices
-        built = self._choose(indices, (16,) * (depth + 1), (embed_dims,) * (depth + 1)) - 1  # the first is the stem
+        built = (
+            self._choose(indices, (self.stride,) * (depth + 1), (embed_dims,) * (depth + 1)) - 1
+        )  # the first is the stem
         self.unbuilt = tuple(f'blocks.{i}' for i in range(built, depth))
         rates = list(drop_path_rates(drop_path_rate, depth))[:built]
         self.blocks = nn.Sequential(*(self._block(embed_dims, drop_path=rate, **kwargs) for rate in rates))
