@@ -65,8 +65,8 @@ def convert(state_dict: Mapping[str, Tensor]) -> tuple:
     """Map a published state dict to mmsterf's names.
 
     Tensors are passed on, not copied, but for q, k and v, which are joined, and for norms that a layer scale follows,
-    which take it in: the function is the same, and its gradients follow by the chain rule. Those that the public code holds but never
-    uses are left out, and named by the description: nothing brings them back.
+    which take it in: the function is the same, and its gradients follow by the chain rule. Those that the public code
+    holds but never uses are left out, and named by the description: nothing brings them back.
 
     Args:
         state_dict (Mapping[str, Tensor]): Backbone, ImageNet classifier, detector or segmentor by published names,
