@@ -28,7 +28,10 @@ _TASKS = [f'mmsterf.models.{task}' for task in ('det', 'seg') if find_spec(f'mm{
 MODELS = Registry('model', scope='mmsterf', parent=MMENGINE_MODELS, locations=['mmsterf.models', *_TASKS])
 HOOKS = Registry('hook', scope='mmsterf', parent=MMENGINE_HOOKS, locations=['mmsterf.hooks'])
 TRANSFORMS = Registry(
-    'transform', scope='mmsterf', parent=MMENGINE_TRANSFORMS, locations=['mmsterf.datasets.label_maps']
+    'transform',
+    scope='mmsterf',
+    parent=MMENGINE_TRANSFORMS,
+    locations=['mmsterf.datasets.label_maps', 'mmsterf.datasets.reading'],
 )
 
 # Makes `mmsterf::config.py` work where mmengine takes `pkg::folder/config.py`: it knows packages by a table, asks for

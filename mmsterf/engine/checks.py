@@ -1,6 +1,7 @@
 """Whether model, data set and checkpoint belong together, asked before work starts."""
 
 import torch
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
@@ -10,6 +11,7 @@ from mmsterf.checkpoint.convert import check_tensors
 from mmsterf.errors import InvalidInput
 
 from .checkpoints import read_checkpoint
+from .config import SPLITS, dataset_leaves
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -61,23 +63,43 @@ def check_weights(model: nn.Module, checkpoint: str) -> None:
     check_tensors(state, shapes, f'{checkpoint} does not fit the {type(model).__name__} of the config')
 
 
+def check_classes(model: nn.Module, cfg: Config) -> None:
+    """Refuse heads whose `num_classes` is not the number of classes of a data set of the config, of any split.
+
+    Raises:
+        InvalidInput: Names the head and the data set.
+    """
+    from .data_checks import class_names, dataset_class
+
+    for split in SPLITS:
+        loader = cfg.get(f'{split}_dataloader')
+        for leaf in dataset_leaves(loader['dataset']) if isinstance(loader, dict) else ():
+            kind = dataset_class(leaf, cfg.default_scope)
+            classes = class_names(leaf, kind)[0] if kind is not None else None
+            if isinstance(classes, (list, tuple)):
+                _compare_counts(model, classes, f'{split}_dataloader')
+
+
+def _compare_counts(model: nn.Module, classes, name: str) -> None:
+    from mmsterf.models.time_steps import heads
+
+    for key, module in heads(unwrapped(model)):
+        # Proposals have no class.
+        found = None if key.endswith('rpn_head') else getattr(module, 'num_classes', None)
+        if found is not None and found != len(classes):
+            raise InvalidInput(
+                f'{key}.num_classes is {found}, but the data set of {name} has {len(classes)} classes '
+                f'({", ".join(classes[:3])}{", ..." * (len(classes) > 3)}): they must be the same'
+            )
+
+
 class ClassCountHook(Hook):
     """Refuses heads whose `num_classes` is not the number of classes of the data set, before they meet its labels."""
 
     def _check(self, runner: Runner, loader, name: str) -> None:
-        from mmsterf.models.time_steps import heads
-
         classes = (getattr(loader.dataset, 'metainfo', None) or {}).get('classes')
-        if classes is None:
-            return
-        for key, module in heads(unwrapped(runner.model)):
-            # Proposals have no class.
-            found = None if key.endswith('rpn_head') else getattr(module, 'num_classes', None)
-            if found is not None and found != len(classes):
-                raise InvalidInput(
-                    f'{key}.num_classes is {found}, but the data set of {name} has {len(classes)} classes '
-                    f'({", ".join(classes[:3])}{", ..." * (len(classes) > 3)}): they must be the same'
-                )
+        if classes is not None:
+            _compare_counts(runner.model, classes, name)
 
     def before_train(self, runner: Runner) -> None:
         """Check against the training set."""

@@ -18,9 +18,9 @@ from mmsterf.hooks.finite_hook import FiniteHook
 from . import arguments
 from .cfg_options import add_cfg_options
 from .checkpoints import allow_mmengine_checkpoints, check_checkpoint, find_checkpoint, prepare_resume
-from .checks import ClassCountHook, check_model, check_weights
+from .checks import ClassCountHook, check_classes, check_model, check_weights
 from .config import allow_no_workers, load_config
-from .data import check_data, check_labels_when_read
+from .data import check_data, check_labels_when_read, name_files_that_fail
 from .data_checks import check_contents, log_findings, refuse
 from .device import adapt_to_device, enable_amp
 from .outputs import ResultFolder, check_new_file, check_writable, leave_nothing
@@ -213,6 +213,8 @@ def _runner(cfg: Config) -> Runner:
         cfg.visualizer.name = f'{cfg.visualizer.get("name", "visualizer")}_{next(_RUNS)}'
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     check_model(runner.model)
+    check_classes(runner.model, cfg)
+    name_files_that_fail(runner)
     runner.register_hook(ClassCountHook())
     runner.register_hook(FiniteHook())
     return runner

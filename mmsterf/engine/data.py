@@ -64,6 +64,27 @@ def check_labels_when_read(cfg: Config) -> None:
         cfg.tta_pipeline = _checked(cfg.tta_pipeline, check)
 
 
+def name_files_that_fail(runner) -> None:
+    """Let the pipelines of a runner name the files that they cannot read, in place; its config stays as it is."""
+    for split in SPLITS:
+        loader = getattr(runner, f'_{split}_dataloader', None)
+        if isinstance(loader, dict):
+            for leaf in dataset_leaves(loader['dataset']):
+                if leaf.get('pipeline'):
+                    leaf['pipeline'] = _named(leaf['pipeline'])
+
+
+def _named(steps):
+    """`steps` with what loads files wrapped, also inside other steps."""
+    if isinstance(steps, (list, tuple)):
+        return [_named(step) for step in steps]
+    if not isinstance(steps, dict):
+        return steps
+    if str(steps.get('type')).rpartition('.')[2] in ('LoadImageFromFile', 'LoadAnnotations'):
+        return {'type': 'mmsterf.ReadFile', 'step': steps}
+    return {**steps, 'transforms': _named(steps['transforms'])} if 'transforms' in steps else steps
+
+
 def _checked(steps: list, check: dict) -> list:
     """`steps` with `check` behind what loads label maps, unless it is there."""
     found = []

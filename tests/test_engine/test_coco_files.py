@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 
 import numpy as np
 import pytest
@@ -63,8 +64,6 @@ def test_what_is_no_annotation_file(tmp_path, content, message):
 
 
 def assert_matches(finding, message):
-    import re
-
     assert re.search(message, str(finding)), str(finding)
     assert '\n' not in str(finding)
 
