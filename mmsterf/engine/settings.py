@@ -15,6 +15,8 @@ _NEEDED = {
     'train': ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper'),
     'test': ('model', 'test_dataloader', 'test_evaluator'),
 }
+_MODES = ('whole', 'slide')
+_IOU_METRICS = ('mIoU', 'mDice', 'mFscore')
 
 
 def check_settings(cfg: Config, mode: str) -> None:
@@ -45,6 +47,15 @@ def check_settings(cfg: Config, mode: str) -> None:
         _kind(key, cfg.get(key), dict)
     for key in ('custom_hooks', 'vis_backends'):
         _kind(key, cfg.get(key), (list, tuple))
+    test = cfg.model.get('test_cfg')
+    if cfg.get('default_scope') == 'mmseg' and isinstance(test, dict) and test.get('mode') not in (None, *_MODES):
+        raise InvalidInput(f'model.test_cfg.mode is {test.mode!r}: must be {" or ".join(_MODES)}')
+    for key in (f'{split}_evaluator' for split in ('val', 'test')):
+        metrics = cfg.get(key)
+        for metric in metrics if isinstance(metrics, (list, tuple)) else [metrics]:
+            wanted = metric.get('iou_metrics') if isinstance(metric, dict) else None
+            if isinstance(wanted, (list, tuple)) and (unknown := [name for name in wanted if name not in _IOU_METRICS]):
+                raise InvalidInput(f'{key}.iou_metrics has {unknown[0]!r}: valid are {", ".join(_IOU_METRICS)}')
     for i, hook in enumerate(cfg.get('custom_hooks') or []):
         if not hasattr(hook, 'before_run') and not (isinstance(hook, dict) and hook.get('type')):
             raise InvalidInput(f'custom_hooks.{i} is {hook!r}: must be a dict with a type')
