@@ -196,18 +196,20 @@ def options() -> Iterator[Case]:
     """`--cfg-options` that say nothing, or the wrong thing."""
     for text, named in OPTIONS:
         words = text.split()
+        # Either what was set, or its value.
+        names = (named, *(word.partition('=')[0].rpartition('.')[2] for word in words if '=' in word[1:]))
         arguments = ['detection.py', '--cfg-options', *words]
         if not text.startswith('work_dir'):
             arguments[1:1] = ['--work-dir', 'out']
-        yield Case(f'option: {text}', 'train', arguments, (named,))
+        yield Case(f'option: {text}', 'train', arguments, names)
         if text.startswith(ONLY_TRAINING):
             continue
         if 'residual_gain' not in text:
-            yield Case(f'option: {text}', 'test', ['detection.py', 'good.pth', *arguments[1:]], (named,))
+            yield Case(f'option: {text}', 'test', ['detection.py', 'good.pth', *arguments[1:]], names)
         if 'num_classes' in text or 'data_root' in text or 'std' in text:
             continue
         for tool in (ENERGY, ST_ERF):
-            yield Case(f'option: {text}', *_with(tool, '--cfg-options', *words), (named,))
+            yield Case(f'option: {text}', *_with(tool, '--cfg-options', *words), names)
     yield Case('option: with spaces', *_with(TRAIN, '--cfg-options', 'train_cfg.max_epochs', '=', '2'), ())
 
 
@@ -457,8 +459,12 @@ def outputs() -> Iterator[Case]:
     yield Case('output: --out of no kind', *_with(TEST, '--out', 'x.txt'), ('x.txt',))
     yield Case('output: --out a file', *_with(SEG_TEST, '--out', 'data/instances.json'), ('instances.json',))
     yield Case('output: --out nothing', *_with(TEST, '--out', ''), ('--out',))
-    yield Case('output: DST there', CONVERT[0], ['good.pth', 'seg.pth'], ('seg.pth', 'not a published'))
-    yield Case('output: no folder', CONVERT[0], ['good.pth', 'nowhere/x.pth'], ('nowhere', 'not a published'))
+    yield Case(
+        'output: DST there', CONVERT[0], ['good.pth', 'seg.pth'], ('seg.pth', 'not a published', 'names already')
+    )
+    yield Case(
+        'output: no folder', CONVERT[0], ['good.pth', 'nowhere/x.pth'], ('nowhere', 'not a published', 'names already')
+    )
     yield Case('output: other files', *_with(SCENES, '--out', 'data'), ('data',))
 
 
