@@ -220,7 +220,7 @@ BAD_NUMBERS = ('0', '-1', '-5', 'nan', 'inf', 'abc', '1.5', '', '999999999999999
 def numbers() -> Iterator[Case]:
     """Numbers out of range, and no numbers."""
     flags = [
-        (ENERGY, '--num', ()), (ENERGY, '--mac', ('0', '1.5')), (ENERGY, '--ac', ('0', '1.5')),
+        (ENERGY, '--num', ()), (ENERGY, '--mac', ('0', '1.5', '99999999999999999999')), (ENERGY, '--ac', ('0', '1.5', '99999999999999999999')),
         (ENERGY, '--calibrate', ('0', '99999999999999999999')), (ENERGY, '--seed', ('0',)),
         (ST_ERF, '--num', ()), (ST_ERF, '--batch-size', ('99999999999999999999',)), (ST_ERF, '--seed', ('0',)),
         (ST_ERF, '--calibrate', ('0', '99999999999999999999')), (ST_ERF, '--time-steps', ('99999999999999999999',)),

@@ -1,5 +1,6 @@
 """What all spiking backbones share: time, returned maps, freezing, recomputation."""
 
+from collections.abc import Iterable
 from contextlib import contextmanager, nullcontext
 from typing import Optional
 
@@ -104,6 +105,8 @@ class SpikingBackbone(PretrainedModule):
     def _choose(self, out_indices, strides: tuple, channels: tuple) -> int:
         """Take the maps to return out of those there are; returns the number of stages to build, none unused."""
         indices = tuple(range(len(strides)))
+        if not isinstance(out_indices, Iterable):
+            raise InvalidInput(f'out_indices must be increasing and among {indices}, got {out_indices!r}')
         out_indices = tuple(out_indices)
         if not out_indices or list(out_indices) != sorted(set(out_indices) & set(indices)):
             raise ValueError(f'out_indices must be increasing and among {indices}, got {out_indices}')
