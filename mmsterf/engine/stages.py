@@ -115,7 +115,9 @@ def explain(error: BaseException) -> Optional[str]:
     if loader:
         part = _path_of(loader[-1].tb_frame.f_locals.get('dataloader') or {}, cfg) or 'a data loader'
     file, deliberate = raised_by(error)
-    if is_ours(file) or (not is_library(file) and not deliberate):
+    # The counter of operations stands between every operation and its caller.
+    counted = Path(file).parts[-2:] == ('snn', 'operations.py') and not deliberate
+    if not counted and (is_ours(file) or (not is_library(file) and not deliberate)):
         return None
     mismatch = isinstance(error, TypeError) and (_UNEXPECTED.search(str(error)) or _LACKING.search(str(error)))
     if part or (_RUNNER.search(file) and (deliberate or mismatch)):
