@@ -99,6 +99,8 @@ def state_dict_of(checkpoint: Mapping) -> Mapping:
             f'no weights in this checkpoint: expected a state dict, or one below {" or ".join(CONTAINERS)}; its keys '
             f'are {shortened(", ".join(map(str, weights)) or "none", 200)}'
         )
+    if odd := [key for key in weights if not isinstance(key, str)]:
+        raise InvalidInput(f'no weights in this checkpoint: names of tensors are text, got {odd[0]!r}')
     return weights
 
 
