@@ -17,6 +17,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
+import mmsterf.checkpoint.loading  # noqa: F401  (teaches the loader of mmengine)
 from mmsterf.checkpoint import read, state_dict_of, write
 from mmsterf.checkpoint.io import data_set_meta
 from mmsterf.engine.checkpoints import read_checkpoint
