@@ -4,19 +4,25 @@ Without a softmax the products need no map from pixels to pixels: time and memor
 """
 
 from collections import OrderedDict
-from typing import Optional
+from typing import Optional, Union
 
 import torch
 import torch.nn.functional as F
 from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 
-from mmsterf.ranges import check_count
+from mmsterf.errors import InvalidInput
+from mmsterf.ranges import check_count, check_number
 from mmsterf.snn import SpikeConv2d, SpikeRepConv, build_neuron, half_threshold
 
 from .mixers import conv_norm, spike_conv_norm
 
 _LIF = {'type': 'LIF'}
+
+SCALES = ('published', 'unscaled', 'tokens')
+"""Scales of `SDSA` by name."""
+TOKENS = 196
+"""Pixels that the published scale was trained with: 14 x 14, images of 224 x 224 pixels at stride 16."""
 
 
 class NeuronPerPart(nn.ModuleDict):
@@ -107,6 +113,15 @@ def _linear_product(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return (v @ k.transpose(-2, -1)) @ q
 
 
+def check_scale(scale: Union[str, float]) -> None:
+    """Refuse what is no scale of `SDSA`."""
+    if isinstance(scale, str):
+        if scale not in SCALES:
+            raise InvalidInput(f'attention_scale must be one of {", ".join(SCALES)}, or a number, got {scale!r}')
+    else:
+        check_number('attention_scale', scale, above=0)
+
+
 class SDSA(SpikeAttention):
     """Spike-driven self-attention with value expansion, of Meta-SDT v3.
 
@@ -119,12 +134,16 @@ class SDSA(SpikeAttention):
         value_ratio (int): Channels of v over C.
         norm_cfg (dict, optional): Norm layers; batch norm by default.
         neuron (dict, optional): Neurons; I-LIF by default.
+        scale (str | float): Factor of the product. 'published': 2 (C/heads)^-1/2. 'unscaled': (C/heads)^-1/2, without
+            the 2. 'tokens': as published, divided by pixels / 196. The sum over pixels grows with their number, the
+            range of the neuron behind it does not: 'tokens' makes the product a mean, equal to the published one at
+            14 x 14 pixels. A number is taken as it is.
 
     Shape:
         (T*N, C, H, W) to (T*N, C, H, W).
 
     Raises:
-        ValueError: If C is not a multiple of `num_heads`.
+        ValueError: If C is not a multiple of `num_heads`, or `scale` neither a name nor a positive number.
     """
 
     def __init__(
@@ -134,16 +153,20 @@ class SDSA(SpikeAttention):
         value_ratio: int = 4,
         norm_cfg: Optional[dict] = None,
         neuron: Optional[dict] = None,
+        scale: Union[str, float] = 'published',
     ) -> None:
+        check_scale(scale)
         neuron = neuron or {'type': 'ILIF'}
         widths = (channels, channels, value_ratio * channels)
         qkv = SpikeConv2d(channels, sum(widths), 1, bias=False, neuron=neuron)
         proj = spike_conv_norm(widths[-1], channels, 1, norm_cfg, half_threshold(neuron))
         super().__init__(qkv, widths, proj, num_heads, norm_cfg, neuron)
-        self.scale = 2 * (channels // num_heads) ** -0.5
+        root = (channels // num_heads) ** -0.5
+        self.per_token = scale == 'tokens'
+        self.scale = {'published': 2 * root, 'unscaled': root, 'tokens': 2 * root}.get(scale, scale)
 
     def _product(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        return _linear_product(q, k, v) * self.scale
+        return _linear_product(q, k, v) * (self.scale * TOKENS / q.shape[-1] if self.per_token else self.scale)
 
 
 class RepSDSA(SpikeAttention):

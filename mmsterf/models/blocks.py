@@ -6,7 +6,7 @@ the sums of spikes that branches before them added, and add spikes.
 
 from collections import OrderedDict
 from functools import partial
-from typing import Optional
+from typing import Optional, Union
 
 import torch
 from mmcv.cnn.bricks.drop import DropPath
@@ -144,13 +144,19 @@ def conv_block(
 
 
 def attention_block(
-    channels: int, num_heads: int, mlp_ratio: float, norm_cfg: dict, neuron: dict, **kwargs
+    channels: int,
+    num_heads: int,
+    mlp_ratio: float,
+    norm_cfg: dict,
+    neuron: dict,
+    attention_scale: Union[str, float] = 'published',
+    **kwargs,
 ) -> ResidualBlock:
     """Block of stages 3 and 4 of Meta-SDT v3: ``x += SepConv3(x); x += SDSA(x); x += MLP(x)``."""
     common = {'norm_cfg': norm_cfg, 'neuron': neuron}
     branches = {
         'sepconv': SepConv(channels, 3, **common),
-        'attn': SDSA(channels, num_heads, **common),
+        'attn': SDSA(channels, num_heads, **common, scale=attention_scale),
         'mlp': MLP(channels, mlp_ratio, **common),
     }
     return ResidualBlock(branches, **kwargs)

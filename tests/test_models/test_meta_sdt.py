@@ -129,6 +129,38 @@ def test_attention_grouping_is_exact():
     assert torch.equal(quadratic.flatten(1, 2).unflatten(-1, (24, 36)), caught['y'])
 
 
+def _product(scale, size):
+    """Product of an attention in which every neuron fires its most, 4 counts of 1/4."""
+    attention = SDSA(64, scale=scale).eval()
+    nn.init.constant_(attention.norm.bias, 100.0)
+    caught = []
+    attention.proj.register_forward_hook(lambda _, inputs, __: caught.append(inputs[0]))
+    attention(torch.zeros(1, 64, *size))
+    assert caught[0].unique().numel() == 1
+    return caught[0].flatten()[0].item()
+
+
+@pytest.mark.parametrize('size', [(14, 14), (28, 14), (7, 7)])
+def test_scales_of_attention(size):
+    """Eight channels of a head and all pixels add up: 8 HW times the scale."""
+    total = 8 * size[0] * size[1]
+    assert _product('published', size) == pytest.approx(total * 2 / 8**0.5, rel=1e-6)
+    assert _product('unscaled', size) == pytest.approx(total / 8**0.5, rel=1e-6)
+    assert _product(0.25, size) == pytest.approx(total / 4, rel=1e-6)
+    assert _product('tokens', size) == pytest.approx(8 * 196 * 2 / 8**0.5, rel=1e-6)
+
+
+def test_attention_scale_reaches_every_attention():
+    by_name = {
+        scale: {m.scale for m in MetaSDT(SMALL, attention_scale=scale).modules() if isinstance(m, SDSA)}
+        for scale in ('published', 'unscaled', 0.5)
+    }
+    assert by_name['published'] == {2 * 3**-0.5, 2 * 4**-0.5} and by_name[0.5] == {0.5}
+    assert by_name['unscaled'] == {3**-0.5, 4**-0.5}
+    tokens = [m for m in MetaSDT(SMALL, attention_scale='tokens').modules() if isinstance(m, SDSA)]
+    assert len(tokens) == 8 and all(m.per_token for m in tokens)
+
+
 def test_attention_does_not_overflow_in_half_precision():
     attention = SDSA(64).eval()
     nn.init.constant_(attention.norm.bias, 4)
@@ -211,6 +243,12 @@ def test_drop_path_grows_and_drops_samples():
         (dict(out_indices=(1, 7)), r'\(1, 7\)'),
         (dict(out_indices=()), r'out_indices'),
         (dict(frozen_stages=9), 'frozen_stages must be -1 to 5, got 9'),
+        (
+            dict(attention_scale='pixels'),
+            "attention_scale must be .*published, unscaled, tokens, or a number, got 'pixels'",
+        ),
+        (dict(attention_scale=0), 'attention_scale must be above 0, got 0'),
+        (dict(attention_scale=None), 'attention_scale must be above 0, got None'),
         (dict(mixer=dict(type='MLPixer', layout='diagonal')), "raster, pointwise, got 'diagonal'"),
     ],
 )

@@ -8,6 +8,7 @@ from mmsterf.errors import InvalidInput
 from mmsterf.ranges import check_count
 from mmsterf.registry import MODELS
 
+from ..attention import check_scale
 from ..blocks import ResidualBlock, attention_block, conv_block
 from ..mixers import conv_norm, spike_conv_norm
 from .base import SpikingBackbone, drop_path_rates
@@ -48,6 +49,9 @@ class MetaSDT(SpikingBackbone):
         drop_path_rate (float): Stochastic depth of the last block; earlier ones grow linearly from 0.
         residual_gain (float): Gain of the last norm of every residual branch at the start. The public code starts at
             1, where gradients grow by four orders of magnitude towards the stem; loaded weights overrule it.
+        attention_scale (str | float): Factor of the attention's product, 'published', 'unscaled', 'tokens' or a number:
+            see `SDSA`. The published factor lets the product grow with the image until the neuron behind it saturates;
+            'tokens' does not, and is for models that are trained with it.
         with_cp (bool): Recompute blocks in the backward pass to save memory.
         time_steps (int): Time steps T.
         output (str): 'rate' averages the returned maps over time, for necks without time; 'folded' keeps (T*N, C, H,
@@ -88,6 +92,7 @@ class MetaSDT(SpikingBackbone):
         norm_eval: bool = False,
         drop_path_rate: float = 0.0,
         residual_gain: float = 0.1,
+        attention_scale: Union[str, float] = 'published',
         with_cp: bool = False,
         time_steps: int = 1,
         output: str = 'rate',
@@ -96,6 +101,8 @@ class MetaSDT(SpikingBackbone):
         neuron = neuron or {'type': self.default_neuron}
         super().__init__(neuron, time_steps, output, frozen_stages, norm_eval, with_cp, init_cfg)
         check_count(f'in_channels of {type(self).__name__}', in_channels)
+        check_scale(attention_scale)
+        self.attention_scale = attention_scale
         dims, depths = self._dims_and_depths(arch)
         norm_cfg = norm_cfg or {'type': 'BN'}
         common = {'norm_cfg': norm_cfg, 'neuron': self.neuron}
@@ -125,7 +132,7 @@ class MetaSDT(SpikingBackbone):
         return conv_block(**kwargs)
 
     def _attention_block(self, **kwargs) -> ResidualBlock:
-        return attention_block(num_heads=NUM_HEADS, **kwargs)
+        return attention_block(num_heads=NUM_HEADS, attention_scale=self.attention_scale, **kwargs)
 
     def _dims_and_depths(self, arch: Union[str, dict]) -> tuple:
         if isinstance(arch, str):

@@ -2,6 +2,7 @@
 
 from typing import Union
 
+from mmsterf.errors import InvalidInput
 from mmsterf.registry import MODELS
 
 from ..attention import RepSDSA
@@ -28,7 +29,7 @@ class MetaSDTv2(MetaSDT):
     Args:
         arch (str | dict): '15M', '31M', '55M', or ``dict(embed_dims=(C0, C1, C2, C3))``, optionally with `depths`.
         time_steps (int): Time steps T.
-        **kwargs: As `MetaSDT`; `neuron` is ``dict(type='LIF')`` by default.
+        **kwargs: As `MetaSDT`, without `attention_scale`; `neuron` is ``dict(type='LIF')`` by default.
 
     Shape:
         As `MetaSDT`.
@@ -43,6 +44,8 @@ class MetaSDTv2(MetaSDT):
     default_neuron = 'LIF'
 
     def __init__(self, arch: Union[str, dict] = '15M', time_steps: int = 4, **kwargs) -> None:
+        if kwargs.get('attention_scale', 'published') != 'published':
+            raise InvalidInput(f'attention_scale of MetaSDTv2 is fixed, got {kwargs["attention_scale"]!r}')
         super().__init__(arch, time_steps=time_steps, **kwargs)
 
     def _conv_block(self, **kwargs) -> ResidualBlock:
