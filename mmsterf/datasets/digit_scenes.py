@@ -14,6 +14,10 @@ import cv2
 import numpy as np
 
 CLASSES = tuple('0123456789')
+TASKS = ('digits', 'far')
+MARKS = {'red': (30, 30, 225), 'blue': (225, 30, 30)}
+"""Classes of the far task and the colours of their marks, BGR."""
+MARK_RADIUS = 6
 SPLITS = ('train', 'val')
 VAL_FRACTION = 0.2
 
@@ -38,12 +42,23 @@ class SceneSettings:
             have fewer; it has at least one.
         scale: Smallest and largest height of a digit, pixels (the side its 8 x 8 scan is enlarged to).
         rotate: Digits are turned by up to this many degrees either way.
+        task: 'digits': a digit's class is what it reads. 'far': a scene has one digit, and its class is the colour of a
+            mark, a disc of 13 pixels that lies `distance` pixels from the centre of the digit in its rows or columns.
+            What the digit reads, where it stands and which way the mark lies say nothing.
+        distance: Of the far task, pixels; None otherwise.
     """
 
     size: tuple[int, int] = (160, 160)
     digits: tuple[int, int] = (2, 6)
     scale: tuple[int, int] = (24, 72)
     rotate: float = 25.0
+    task: str = 'digits'
+    distance: int | None = None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in order of labels."""
+        return CLASSES if self.task == 'digits' else tuple(MARKS)
 
     def __post_init__(self) -> None:
         if not all(32 <= side <= 4096 for side in self.size):
@@ -57,6 +72,20 @@ class SceneSettings:
             )
         if not 0 <= self.rotate <= 180:
             raise ValueError(f'rotate is {self.rotate:g}: must be within 0..180 degrees')
+        if self.task not in TASKS:
+            raise ValueError(f'task is {self.task!r}: must be one of {", ".join(TASKS)}')
+        if self.task == 'digits':
+            if self.distance is not None:
+                raise ValueError(f'distance is {self.distance}: only --task far has one')
+            return
+        if self.digits != (1, 1):
+            raise ValueError(f'digits is {_spell(self.digits)}: must be 1 1 with --task far')
+        least, most = _reach(self.scale) + MARK_RADIUS, min(self.size) - _reach(self.scale) - MARK_RADIUS - 1
+        if self.distance is None or not least <= self.distance <= most:
+            raise ValueError(
+                f'distance is {self.distance}: must be within {least}..{most} pixels with a size of '
+                f'{_spell(self.size)} and digits of up to {self.scale[1]} pixels'
+            )
 
 
 @dataclass(frozen=True)
@@ -66,14 +95,21 @@ class Scene:
     Attributes:
         image: uint8 (H, W, 3), BGR.
         instances: uint8 (H, W); 0 is background, k the visible strokes of the k-th digit (later ones are on top).
-        labels: The class, 0..9, of digit 1, 2, ...
+        labels: The class of digit 1, 2, ...: an index into the settings' `classes`.
         scans: Which of the 1,797 scans each digit was made from.
+        mark: Row and column of the mark of the far task.
     """
 
     image: np.ndarray
     instances: np.ndarray
     labels: tuple[int, ...]
     scans: tuple[int, ...]
+    mark: tuple[int, int] | None = None
+
+
+def _reach(scale: tuple[int, int]) -> int:
+    """Pixels that digits are at most wide to either side of their centre, turned and stretched as they are."""
+    return -(-7 * scale[1] // 10)
 
 
 def _spell(values: tuple) -> str:
@@ -232,6 +268,39 @@ def _place(rng: np.random.Generator, alpha: np.ndarray, instances: np.ndarray, a
     return None
 
 
+def _expose(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    """The picture that a camera takes, uint8: uneven light and the grain of the sensor lie on everything."""
+    image = image * (1 + rng.uniform(0, 0.25) * (_noise(rng, image.shape[:2])[..., None] - 0.5))
+    image += rng.uniform(2, 7) * rng.standard_normal(image.shape, np.float32)
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+
+
+def _far_scene(rng: np.random.Generator, image: np.ndarray, pool: np.ndarray, settings: SceneSettings) -> Scene:
+    """A scene of the far task; its label, digit, place and direction are drawn one by one, of each other unaware."""
+    label, axis, sign = (int(rng.integers(count)) for count in (len(MARKS), 2, 2))
+    offset = np.zeros(2, int)
+    offset[axis] = (2 * sign - 1) * settings.distance
+    reach = _reach(settings.scale)
+    # Both the digit and the mark lie inside.
+    low = np.maximum(reach, MARK_RADIUS - offset)
+    high = np.minimum(np.subtract(settings.size, reach), settings.size - offset - MARK_RADIUS)
+    centre = rng.integers(low, high)
+    mark = centre + offset
+
+    scan = int(rng.choice(pool))
+    alpha = draw_strokes(rng, load_scans()[0][scan], settings)
+    top, left = centre - np.array(alpha.shape) // 2
+    window = np.s_[top : top + alpha.shape[0], left : left + alpha.shape[1]]
+    instances = np.zeros(settings.size, np.uint8)
+    instances[window] = alpha >= 0.5
+    colour = _pick_colour(rng, image[window][alpha >= 0.5])
+    image[window] += alpha[..., None] * (colour - image[window])
+    rows, columns = np.mgrid[: settings.size[0], : settings.size[1]]
+    disc = np.hypot(rows - mark[0], columns - mark[1]) <= MARK_RADIUS + 0.5
+    image[disc] = tuple(MARKS.values())[label]
+    return Scene(_expose(rng, image), instances, (label,), (scan,), (int(mark[0]), int(mark[1])))
+
+
 def make_scene(split: str, seed: int, index: int, settings: SceneSettings | None = None) -> Scene:
     """The scene with this number: the same arguments give the same scene, whatever was made before.
 
@@ -247,6 +316,8 @@ def make_scene(split: str, seed: int, index: int, settings: SceneSettings | None
     rng = np.random.default_rng([seed, SPLITS.index(split), index])
 
     image = draw_background(rng, settings.size)
+    if settings.task == 'far':
+        return _far_scene(rng, image, pool, settings)
     instances = np.zeros(settings.size, np.uint8)
     areas, chosen = [], []
     wanted = rng.integers(settings.digits[0], settings.digits[1] + 1)
@@ -265,8 +336,5 @@ def make_scene(split: str, seed: int, index: int, settings: SceneSettings | None
             chosen.append(scan)
             instances[window][inside] = len(chosen)
 
-    # Uneven light and the grain of the sensor lie on everything.
-    image *= 1 + rng.uniform(0, 0.25) * (_noise(rng, settings.size)[..., None] - 0.5)
-    image += rng.uniform(2, 7) * rng.standard_normal(image.shape, np.float32)
-    image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
+    image = _expose(rng, image)
     return Scene(image, instances, tuple(int(scan_labels[scan]) for scan in chosen), tuple(chosen))

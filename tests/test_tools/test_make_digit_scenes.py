@@ -16,7 +16,7 @@ import pytest
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
-from mmsterf.datasets.digit_scenes import CLASSES, SceneSettings, load_scans, make_scene, split_scans
+from mmsterf.datasets.digit_scenes import CLASSES, MARKS, SceneSettings, load_scans, make_scene, split_scans
 
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT / 'tools' / 'dataset_converters' / 'make_digit_scenes.py'
@@ -280,6 +280,12 @@ def test_killed_run_leaves_nothing_half_made(how, tmp_path):
         (('--digits', '5', '2'), '--digits is 5 2: must be MIN MAX with 1 <= MIN <= MAX'),
         (('--scale', '24', '200'), '--scale is 24 200: must be MIN MAX with 16 <= MIN <= MAX <= 160'),
         (('--rotate', '-5'), '--rotate is -5: must be within 0..180 degrees'),
+        (('--distance', '40'), '--distance is 40: only --task far has one'),
+        (('--task', 'far', '--digits', '2', '3'), '--digits is 2 3: must be 1 1 with --task far'),
+        (
+            ('--task', 'far', '--size', '96', '96', '--scale', '24', '36', '--distance', '90'),
+            '--distance is 90: must be within 32..63 pixels with a size of 96 96 and digits of up to 36 pixels',
+        ),
         (('--preview', 'sheet.txt'), '--preview is sheet.txt: must end in .png or .jpg'),
     ],
 )
@@ -296,3 +302,73 @@ def test_missing_scikit_learn_is_said(tmp_path, monkeypatch):
     done = subprocess.run(**arguments, capture_output=True, text=True)
     assert done.returncode == 1 and 'pip install scikit-learn' in done.stderr and 'Traceback' not in done.stderr
     assert os.listdir(tmp_path) == ['sitecustomize.py']
+
+
+FAR = SceneSettings((96, 128), (1, 1), (24, 32), task='far', distance=50)
+FAR_ARGUMENTS = ('--task', 'far', '--distance', '50', '--size', '96', '128', '--scale', '24', '32')
+
+
+def test_far_labels_are_those_of_the_mark():
+    """Of every scene: the disc at `mark` has the colour of the label, at the distance, and no digit lies on it."""
+    for index in range(60):
+        scene = make_scene('train', 0, index, FAR)
+        rows, columns = np.nonzero(scene.instances)
+        middle = np.array([rows.min() + rows.max() + 1, columns.min() + columns.max() + 1]) / 2
+        away = np.abs(np.array(scene.mark) - middle)
+        assert abs(away.max() - 50) <= 8 and away.min() <= 8, 'in the rows or columns of the digit'
+        row, column = scene.mark
+        patch = scene.image[row - 3 : row + 4, column - 3 : column + 4].reshape(-1, 3).mean(0)
+        colours = np.array(list(MARKS.values()))
+        assert np.square(colours - patch).sum(1).argmin() == scene.labels[0]
+        assert not scene.instances[row - 6 : row + 7, column - 6 : column + 7].any()
+        assert scene.instances.max() == 1 and len(scene.labels) == len(scene.scans) == 1
+
+
+def test_far_labels_cannot_be_told_without_the_mark():
+    """Over 2000 scenes: classes are balanced, also given what the digit reads, where it is, which way its mark lies."""
+    rng_scenes = [
+        make_scene('train', 3, index, SceneSettings((64, 64), (1, 1), (16, 16), task='far', distance=30))
+        for index in range(2000)
+    ]
+    labels = np.array([scene.labels[0] for scene in rng_scenes])
+    reads = load_scans()[1][[scene.scans[0] for scene in rng_scenes]]
+    rows = np.array([np.nonzero(scene.instances)[0].mean() for scene in rng_scenes]) > 32
+    columns = np.array([np.nonzero(scene.instances)[1].mean() for scene in rng_scenes]) > 32
+    mark = np.array([scene.mark for scene in rng_scenes]) > 32
+    known = [
+        np.ones(2000, bool),
+        rows,
+        ~rows,
+        columns,
+        ~columns,
+        mark[:, 0],
+        ~mark[:, 1],
+        *(reads == d for d in range(10)),
+    ]
+    for part in known:
+        deviations = (labels[part].mean() - 0.5) * 2 * part.sum() ** 0.5
+        assert part.sum() > 100 and abs(deviations) < 3.5
+
+
+def test_far_scenes_in_both_layouts(tmp_path):
+    out = tmp_path / 'far'
+    arguments = (*FAR_ARGUMENTS, '--train', '6', '--val', '3')
+    assert (done := run('--out', out, *arguments, '--preview', tmp_path / 'far.png')).returncode == 0, done.stderr
+    for split, ade_split, count in (('train', 'training', 6), ('val', 'validation', 3)):
+        data = json.loads((out / 'coco' / 'annotations' / f'instances_{split}2017.json').read_text())
+        assert [category['name'] for category in data['categories']] == ['red', 'blue']
+        for number, (image, annotations, (mask,)) in enumerate(instance_maps(out, split)):
+            scene = make_scene(split, 0, number, FAR)
+            assert annotations[0]['category_id'] == scene.labels[0] + 1
+            assert np.array_equal(mask, scene.instances)
+            labels = cv2.imread(
+                str(out / 'ade/annotations' / ade_split / f'{image["id"]:012d}.png'), cv2.IMREAD_UNCHANGED
+            )
+            assert np.array_equal(labels, 1 + (scene.labels[0] + 1) * scene.instances)
+        assert len(data['images']) == count
+    before = digests(out)
+    assert 'already' in run('--out', out, *arguments).stdout and digests(out) == before
+    assert run('--out', tmp_path / 'again', *arguments).returncode == 0
+    assert digests(tmp_path / 'again') == before
+    done = run('--out', out, *arguments[2:], '--task', 'far', '--distance', '51')
+    assert done.returncode == 1 and 'distance 50' in done.stderr and 'distance 51' in done.stderr

@@ -6,6 +6,9 @@
     OUT/ade/annotations/{training,validation}/*.png       label maps: 1 background, 2..11 digits 0..9
     OUT/meta.json                                         the settings it was made with
 
+With --task far the class of a digit is not what it reads, but the colour of a mark `--distance` pixels away: categories
+and labels are 'red' and 'blue' then, and who does not look that far can only guess.
+
 With `reduce_zero_label=True`, as ADE20K has it, the labels become 0 background, 1..10 digits. Nothing is downloaded:
 the handwriting comes with scikit-learn. With the same versions of NumPy, OpenCV and scikit-learn, the same settings
 give the same bytes.
@@ -29,7 +32,7 @@ import numpy as np
 from pycocotools import mask as rle
 from tqdm import tqdm
 
-from mmsterf.datasets.digit_scenes import CLASSES, SPLITS, Scene, SceneSettings, load_scans, make_scene
+from mmsterf.datasets.digit_scenes import SPLITS, TASKS, Scene, SceneSettings, load_scans, make_scene
 from mmsterf.engine import arguments, command_line
 from mmsterf.engine.outputs import check_new_file, check_writable
 
@@ -124,13 +127,14 @@ def draw_preview(out: Path, file: Path, scenes: int = 12, zoom: int = 2) -> None
     tiles = []
     for split in SPLITS:
         data = json.loads(_annotation_file(out / 'coco', split).read_text())
+        names = {category['id']: category['name'] for category in data['categories']}
         for image in data['images'][: scenes // 2]:
             picture = cv2.imread(str(out / 'coco' / COCO_FOLDERS[split] / image['file_name']))
             picture = cv2.resize(picture, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_NEAREST)
             drawn = picture // 2
             for annotation in data['annotations']:
                 if annotation['image_id'] == image['id']:
-                    _draw_instance(picture, drawn, annotation, zoom)
+                    _draw_instance(picture, drawn, annotation, names[annotation['category_id']], zoom)
             tiles.append(np.vstack([picture, drawn]))
     columns = 6
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
@@ -139,14 +143,13 @@ def draw_preview(out: Path, file: Path, scenes: int = 12, zoom: int = 2) -> None
     _write_image(file, np.vstack(rows))
 
 
-def _draw_instance(picture: np.ndarray, drawn: np.ndarray, annotation: dict, zoom: int) -> None:
+def _draw_instance(picture: np.ndarray, drawn: np.ndarray, annotation: dict, name: str, zoom: int) -> None:
     mask = rle.decode(annotation['segmentation']).repeat(zoom, 0).repeat(zoom, 1)
     drawn[mask > 0] = picture[mask > 0]
     outline, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(drawn, outline, -1, (255, 255, 255), 1)
     x, y, w, h = (round(zoom * side) for side in annotation['bbox'])
     cv2.rectangle(drawn, (x, y), (x + w - 1, y + h - 1), (0, 255, 255), 1)
-    name = CLASSES[annotation['category_id'] - 1]
     for colour, thickness in (((0, 0, 0), 4), ((0, 255, 255), 1)):
         cv2.putText(drawn, name, (x + 2, y + 14), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, thickness, cv2.LINE_AA)
 
@@ -156,7 +159,8 @@ def _is_there(out: Path, meta: dict, force: bool) -> bool:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
     try:
-        found = json.loads((out / 'meta.json').read_text())
+        # Data of before there were tasks say nothing of them.
+        found = {'task': 'digits', 'distance': None, **json.loads((out / 'meta.json').read_text())}
         found = {key: found[key] for key in meta}
     except (OSError, ValueError, KeyError, TypeError):
         raise FileExistsError(
@@ -204,7 +208,9 @@ def _write_split(root: Path, split: str, count: int, seed: int, settings: SceneS
         bar.update()
     file = _annotation_file(root / 'coco', split)
     file.parent.mkdir(exist_ok=True)
-    categories = [{'id': number, 'name': name, 'supercategory': 'digit'} for number, name in enumerate(CLASSES, 1)]
+    categories = [
+        {'id': number, 'name': name, 'supercategory': 'digit'} for number, name in enumerate(settings.classes, 1)
+    ]
     info = {'description': f'digit scenes, {split}', 'version': str(FORMAT)}
     _write_json(
         file, {'info': info, 'licenses': [], 'images': images, 'annotations': annotations, 'categories': categories}
@@ -257,6 +263,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add('--scale', 'height of the digits, pixels', default.scale, ('MIN', 'MAX'), arguments.whole(1, 4096))
     add('--rotate', 'largest rotation either way, degrees', default.rotate, 'DEG', arguments.number())
+    parser.add_argument(
+        '--task', choices=TASKS, default=default.task, help='what decides the class of a digit (default digits)'
+    )
+    parser.add_argument(
+        '--distance',
+        type=arguments.whole(1, 4096),
+        metavar='N',
+        help='from a digit to its mark with --task far, pixels (default half of the shorter side)',
+    )
     add('--seed', 'another seed, other scenes', 0, 'N', arguments.seed)
     parser.add_argument('--force', action='store_true', help='replace scenes made before')
     parser.add_argument('--preview', type=Path, metavar='FILE.png', help='also draw some scenes with their annotations')
@@ -264,8 +279,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
     if args.preview and args.preview.suffix.lower() not in ('.png', '.jpg'):
         parser.error(f'--preview is {args.preview}: must end in .png or .jpg')
+    if args.task == 'far':
+        args.distance = args.distance or min(args.size) // 2
+        args.digits = (1, 1) if args.digits == default.digits else args.digits
     try:
-        args.settings = SceneSettings(tuple(args.size), tuple(args.digits), tuple(args.scale), args.rotate)
+        args.settings = SceneSettings(
+            tuple(args.size), tuple(args.digits), tuple(args.scale), args.rotate, args.task, args.distance
+        )
     except ValueError as error:
         parser.error(f'--{error}')
     args.counts = {'train': args.train, 'val': args.val}
