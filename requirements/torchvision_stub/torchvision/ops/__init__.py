@@ -1,0 +1,5 @@
+"""Stand-in: the module that mmpretrain imports; it has no operators."""
+
+from . import boxes
+
+__all__ = ['boxes']

@@ -1,0 +1,1 @@
+"""Stand-in: without box operators, which no classifier needs."""

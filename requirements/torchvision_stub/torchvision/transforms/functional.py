@@ -1,0 +1,1 @@
+"""Stand-in: without transforms; mmpretrain's own work on arrays."""
