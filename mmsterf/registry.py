@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from mmsterf.engine import check_versions
+from mmsterf.engine.versions import missing_for_pretraining
 
 try:
     check_versions(one_task=True)
@@ -22,8 +23,9 @@ from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
-# One task alone is fine: segmentation runs without mmdet, detection without mmseg.
+# One task alone is fine: segmentation runs without mmdet, detection without mmseg, both without mmpretrain.
 _TASKS = [f'mmsterf.models.{task}' for task in ('det', 'seg') if find_spec(f'mm{task}')]
+_TASKS += [] if missing_for_pretraining() else ['mmsterf.models.cls']
 
 MODELS = Registry('model', scope='mmsterf', parent=MMENGINE_MODELS, locations=['mmsterf.models', *_TASKS])
 HOOKS = Registry('hook', scope='mmsterf', parent=MMENGINE_HOOKS, locations=['mmsterf.hooks'])

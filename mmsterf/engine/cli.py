@@ -134,7 +134,7 @@ def test(argv: Optional[Sequence[str]] = None) -> dict:
 def _predictions(cfg: Config, out: str, force: bool):
     """Where to write predictions to; a file has its name when it is whole."""
     check_predictions(cfg, out)
-    if cfg.default_scope != 'mmdet':
+    if cfg.default_scope == 'mmseg':
         with ResultFolder('--out', out, 'test.py', force):
             yield out
         return

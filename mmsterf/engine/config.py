@@ -11,8 +11,9 @@ from mmsterf.errors import InvalidInput
 
 from .cfg_keys import merge_options
 from .stages import reading
+from .versions import missing_for_pretraining
 
-TASKS = ('mmdet', 'mmseg')
+TASKS = ('mmdet', 'mmseg', 'mmpretrain')
 SPLITS = ('train', 'val', 'test')
 
 
@@ -61,7 +62,12 @@ def load_config(path: str, options: Optional[dict] = None) -> Config:
     if cfg.get('default_scope') not in TASKS:
         raise InvalidInput(
             f"{path}: default_scope is {cfg.get('default_scope')!r} and tells the task; valid choices are 'mmdet' "
-            "(detection) and 'mmseg' (segmentation)"
+            "(detection), 'mmseg' (segmentation) and 'mmpretrain' (classification)"
+        )
+    if cfg.default_scope == 'mmpretrain' and (missing := missing_for_pretraining()):
+        raise InvalidInput(
+            f'{path} is a classification config and needs mmpretrain; not installed are {", ".join(missing)} '
+            '(docs/pretraining.md says how to)'
         )
     return cfg
 

@@ -111,7 +111,12 @@ def _paths(leaf: dict) -> Iterator[tuple]:
     """Names and paths of one data set, joined as mmengine's BaseDataset joins them."""
     root = leaf.get('data_root') or ''
     candidates = [('ann_file', leaf.get('ann_file'))]
-    candidates += [(f'data_prefix.{key}', prefix) for key, prefix in (leaf.get('data_prefix') or {}).items()]
+    prefixes = leaf.get('data_prefix') or {}
+    if not isinstance(prefixes, dict):  # of mmpretrain's data sets
+        prefixes = {'img_path': prefixes}
+    candidates += [(f'data_prefix.{key}', prefix) for key, prefix in prefixes.items()]
+    if str(leaf.get('type')).rpartition('.')[2] == 'ImageNet' and not (leaf.get('ann_file') or prefixes):
+        candidates.append(('split', leaf.get('split')))
     for what, path in candidates:
         if path and _is_local(path) and _is_local(root or '.'):
             yield what, Path(root) / path
@@ -160,6 +165,12 @@ def _how_to_get(leaf: dict) -> str:
             f'ln -s /path/to/ADEChallengeData2016 {root}'
         )
         variable = ', or the environment variable MMSTERF_ADE_ROOT=PATH,'
+    elif 'imagenet' in kind:
+        source = (
+            'Get ImageNet-1k from image-net.org, with the folders train and val, and link it: '
+            f'ln -s /path/to/imagenet {root}'
+        )
+        variable = ', or the environment variable MMSTERF_IMAGENET_ROOT=PATH,'
     else:
         source, variable = f'Put or link the data at {root}', ''
     return f'{source}; {_ELSEWHERE.format(variable=variable)}.'

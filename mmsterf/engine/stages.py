@@ -143,7 +143,9 @@ def _stock_error(error: Exception, frames: list) -> Optional[str]:
     files = [frame.tb_frame.f_code.co_filename for frame in frames]
     ours = [file for file in files if is_ours(file) and Path(file).parent.name not in ('engine', 'tools', 'mmsterf')]
     owners = [frame.tb_frame.f_locals.get('self') for frame in frames]
-    kinds = [type(owner) for owner in owners if type(owner).__module__.partition('.')[0] in ('mmdet', 'mmseg')]
+    kinds = [
+        type(owner) for owner in owners if type(owner).__module__.partition('.')[0] in ('mmdet', 'mmseg', 'mmpretrain')
+    ]
     if ours or not kinds or not is_library(files[-1]):
         return None
     return f'{kinds[-1].__name__} cannot work with the values of the config: {_text(error, frames)}'

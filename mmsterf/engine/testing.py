@@ -28,8 +28,12 @@ def show_predictions(cfg: Config, show: bool, show_dir: Optional[str], wait_time
     if hook is None:
         raise ValueError(
             '--show and --show-dir need default_hooks.visualization in the config: DetVisualizationHook for detection, '
-            'SegVisualizationHook for segmentation'
+            'SegVisualizationHook for segmentation, VisualizationHook for classification'
         )
+    if cfg.default_scope == 'mmpretrain':
+        hook.update(enable=True, interval=1, show=show, wait_time=wait_time)
+        hook.out_dir = str(Path(show_dir).absolute()) if show_dir else None
+        return
     hook.draw = True
     if show:
         hook.update(show=True, wait_time=wait_time)
@@ -44,20 +48,23 @@ def check_predictions(cfg: Config, out: str) -> None:
     """Check the name of predictions.
 
     Raises:
-        InvalidInput: If `out` is not named like a pickle in detection, or like one in segmentation.
+        InvalidInput: If `out` is not named like a pickle in detection and classification, or like one in segmentation.
     """
     is_pickle = out.endswith(('.pkl', '.pickle'))
-    if cfg.default_scope == 'mmdet' and not is_pickle:
-        raise InvalidInput(f'--out {out}: detections are written to a .pkl or .pickle file')
-    if cfg.default_scope != 'mmdet' and is_pickle:
+    if cfg.default_scope != 'mmseg' and not is_pickle:
+        what = 'detections' if cfg.default_scope == 'mmdet' else 'predictions'
+        raise InvalidInput(f'--out {out}: {what} are written to a .pkl or .pickle file')
+    if cfg.default_scope == 'mmseg' and is_pickle:
         raise InvalidInput(f'--out {out}: label maps are written into a folder, give its name')
 
 
 def write_predictions(cfg: Config, out: str) -> None:
-    """Keep the predictions: a pickle for detection, a folder of label maps for segmentation."""
+    """Keep the predictions: a pickle for detection and classification, a folder of label maps for segmentation."""
     metrics = cfg.test_evaluator if isinstance(cfg.test_evaluator, (list, tuple)) else [cfg.test_evaluator]
     if cfg.default_scope == 'mmdet':
         cfg.test_evaluator = [*metrics, {'type': 'DumpDetResults', 'out_file_path': out}]
+    elif cfg.default_scope == 'mmpretrain':
+        cfg.test_evaluator = [*metrics, {'type': 'DumpResults', 'out_file_path': out}]
     else:
         for metric in metrics:
             if metric['type'] in ('IoUMetric', 'mmseg.IoUMetric'):
@@ -68,7 +75,7 @@ def augment_at_test_time(cfg: Config) -> None:
     """Test with the config's `tta_model` and `tta_pipeline`; detection has mmdet's defaults (flips, NMS).
 
     Raises:
-        ValueError: If a segmentation config lacks them.
+        ValueError: If a config of another task lacks them.
     """
     leaves = list(dataset_leaves(cfg.test_dataloader.dataset))
     if cfg.default_scope == 'mmdet':
@@ -82,7 +89,7 @@ def augment_at_test_time(cfg: Config) -> None:
             notice('--tta: the config has no tta_pipeline, using the test pipeline with and without a flip')
             cfg.tta_pipeline = _flipped(leaves[0].pipeline)
     elif missing := [key for key in ('tta_model', 'tta_pipeline') if key not in cfg]:
-        raise ValueError(f'--tta needs {" and ".join(missing)} in a segmentation config')
+        raise ValueError(f'--tta needs {" and ".join(missing)} in a config of {cfg.default_scope}')
     for leaf in leaves:
         leaf.pipeline = cfg.tta_pipeline
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
@@ -104,7 +111,7 @@ class ShowDirHook(Hook):
 
     def before_test(self, runner: Runner) -> None:
         """Let the visualizer write files where it would add images to a log."""
-        if runner.cfg.get('default_scope') == 'mmdet':
+        if runner.cfg.get('default_scope') != 'mmseg':
             return
         add = runner.visualizer.add_datasample
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -12,11 +12,21 @@ REQUIRED = {
     'mmcv': {'mmcv': ('2.0.0', '2.2.0'), 'onedl-mmcv': ('2.3.0', '2.4.0')},
     'mmdet': {'mmdet': ('3.3.0', '3.4.0'), 'onedl-mmdetection': ('3.5.0', '3.6.0')},
     'mmseg': {'mmsegmentation': ('1.2.0', '1.3.0'), 'onedl-mmsegmentation': ('1.4.0', '1.5.0')},
+    'mmpretrain': {'mmpretrain': ('1.2.0', '1.3.0'), 'onedl-mmpretrain': ('1.2.0', '1.5.0')},
     'spikingjelly': {'spikingjelly': ('2.0.0', '3.0.0')},
 }
 
 
 TASKS = ('mmdet', 'mmseg')
+OPTIONAL = 'mmpretrain'
+"""The third task: checked where it is installed, asked for by configs that need it alone."""
+
+_IMPORTED = ('mmpretrain', 'torchvision', 'modelindex', 'mat4py', 'einops', 'importlib_metadata')
+
+
+def missing_for_pretraining() -> list:
+    """Packages, by import name, that mmpretrain needs in order to be imported and that are not installed."""
+    return [name for name in _IMPORTED if find_spec(name) is None]
 
 
 def check_versions(one_task: bool = False) -> None:
@@ -25,14 +35,16 @@ def check_versions(one_task: bool = False) -> None:
     Call it before any `mmdet::...` config is read: mmengine installs a missing package by itself otherwise.
 
     Args:
-        one_task (bool): Be content with one of mmdet and mmseg.
+        one_task (bool): Be content with one of mmdet, mmseg and mmpretrain.
 
     Raises:
         ImportError: Names every package that is missing or out of range, with the found and the wanted version, or
             says why mmcv's operators do not load.
     """
     absent = [name for name in TASKS if find_spec(name) is None]
-    left_out = absent if one_task and len(absent) < len(TASKS) else []
+    has_third = find_spec(OPTIONAL) is not None
+    left_out = absent if one_task and (len(absent) < len(TASKS) or has_third) else []
+    left_out = [*left_out, *([] if has_third else [OPTIONAL])]
     wanted = {name: families for name, families in REQUIRED.items() if name not in left_out}
     problems = [problem for name, families in wanted.items() if (problem := _problem(name, families))]
     if problems:

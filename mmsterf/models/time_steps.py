@@ -4,7 +4,7 @@ import re
 
 from torch import nn
 
-_HEADS = re.compile(r'(^|\.)(rpn|bbox|mask|mask_iou|point|decode|auxiliary)_head(\.\d+)?$')
+_HEADS = re.compile(r'(^head|(^|\.)(rpn|bbox|mask|mask_iou|point|decode|auxiliary)_head)(\.\d+)?$')
 
 
 def heads(model: nn.Module) -> list:

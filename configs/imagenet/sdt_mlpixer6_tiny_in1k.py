@@ -1,0 +1,4 @@
+# As sdt_mlpixer6_base_in1k.py, with Meta-SDT tiny.
+_base_ = './sdt_mlpixer6_base_in1k.py'
+
+model = dict(backbone=dict(arch='tiny'), head=dict(in_channels=192))

@@ -1,0 +1,5 @@
+"""Classification: a spiking head for mmpretrain's classifiers. Imported on its own: mmdet and mmseg do not need it."""
+
+from .cls_head import SpikingClsHead
+
+__all__ = ['SpikingClsHead']

@@ -1,0 +1,143 @@
+"""Classification with mmpretrain: the spiking head, its configs, and the way through the tools to a detector."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mmsterf.engine.versions import missing_for_pretraining
+
+if missing_for_pretraining():
+    pytest.skip(f'mmpretrain is optional; not installed: {missing_for_pretraining()}', allow_module_level=True)
+
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
+
+from mmsterf.checkpoint import convert, read, to_published
+from mmsterf.checkpoint.loading import load_pretrained
+from mmsterf.engine import cli
+from mmsterf.engine.config import load_config
+from mmsterf.errors import InvalidInput
+from mmsterf.models import MetaSDT
+
+ROOT = Path(__file__).parents[2]
+DIMS = (16, 32, 64, 96)
+
+
+def classifier(dims=DIMS, num_classes=10, **head) -> torch.nn.Module:
+    cfg = dict(
+        type='ImageClassifier',
+        backbone=dict(type='mmsterf.MetaSDT', arch=dict(embed_dims=dims), out_indices=(4,)),
+        head=dict(type='mmsterf.SpikingClsHead', num_classes=num_classes, in_channels=dims[-1], **head),
+    )
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        return MODELS.build(cfg)
+
+
+def test_parity(golden):
+    data = golden('classifier_conv')
+    state, found = convert(data.weights())
+    assert found.model == 'classifier' and {'head.fc.weight', 'backbone.stem.conv.weight'} <= set(state)
+    model = classifier().double()
+    model.load_state_dict(state, strict=True)
+    feats = model.eval().extract_feat(data.input())
+    assert data.error('eval/pooled', feats[-1].mean((2, 3))) < 1e-5
+    assert data.error('eval/logits', model(data.input())) < 1e-5
+    labels = [DataSample().set_gt_label(label) for label in data.meta['labels']]
+    loss = model.train()(data.input(), labels, mode='loss')['loss']
+    assert loss.item() == pytest.approx(float(data.arrays['train/loss']), rel=1e-6)
+    loss.backward()
+    grads = to_published({name: p.grad for name, p in model.named_parameters()})
+    for name, value in zip(data.meta['params'], data.arrays['train/grad_l2']):
+        assert grads[name].norm().item() == pytest.approx(value, rel=1e-6, abs=1e-12), name
+    back = to_published(state)
+    assert back.keys() == data.weights().keys()
+    assert all(torch.equal(back[key], value) for key, value in data.weights().items())
+
+
+def test_logits_are_averaged_over_time_and_heads():
+    head = classifier(neuron=dict(type='LIF', time_steps=2), distilled=True).head
+    x = torch.randn(2 * 3, 96, 2, 2) + 1
+    spikes = head.neuron(x.mean((2, 3)))
+    assert torch.allclose(head((x,)), ((head.fc(spikes) + head.fc_kd(spikes)) / 2).unflatten(0, (2, 3)).mean(0))
+
+
+@pytest.mark.parametrize('file', sorted((ROOT / 'configs/imagenet').glob('*_in1k.py')), ids=lambda file: file.stem)
+def test_configs_build_and_give_logits(file):
+    cfg = Config.fromfile(file)
+    with DefaultScope.overwrite_default_scope('mmpretrain'), torch.device('meta'):
+        model = MODELS.build(cfg.model)
+    millions = sum(p.numel() for p in model.parameters()) / 1e6
+    assert model.backbone.out_channels[-1] == cfg.model.head.in_channels
+    assert 2 < millions < 70
+
+
+CONFIG = """
+_base_ = ['{root}/configs/imagenet/sdt_conv_nano_in1k.py']
+model = dict(
+    backbone=dict(arch=dict(_delete_=True, embed_dims=(8, 8, 16, 16)), mlp_ratio=1),
+    head=dict(num_classes=2, in_channels=16),
+)
+data_root = '{data}'
+pipeline = [dict(type='LoadImageFromFile'), dict(type='RandomFlip', prob=0.5), dict(type='PackInputs')]
+dataset = dict(_delete_=True, type='CustomDataset', data_root=data_root, data_prefix='train', pipeline=pipeline)
+loader = dict(batch_size=4, num_workers=0, persistent_workers=False)
+train_dataloader = dict(dataset=dataset, **loader)
+val_dataloader = dict(dataset=dict(test_mode=True, **dataset), **loader)
+test_dataloader = val_dataloader
+val_evaluator = dict(_delete_=True, type='Accuracy', topk=1)
+test_evaluator = val_evaluator
+train_cfg = dict(max_epochs=2)
+param_scheduler = []
+randomness = dict(seed=1)
+default_hooks = dict(logger=dict(interval=1))
+custom_hooks = [dict(type='mmsterf.FiringRateHook', interval=1)]
+"""
+
+
+@pytest.fixture
+def task(tmp_path, monkeypatch):
+    import cv2
+
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')
+    rng = np.random.default_rng(0)
+    for name, value in (('dark', 10), ('light', 240)):
+        (tmp_path / 'data/train' / name).mkdir(parents=True)
+        for i in range(4):
+            image = np.clip(rng.normal(value, 20, (32, 32, 3)), 0, 255).astype(np.uint8)
+            cv2.imwrite(str(tmp_path / f'data/train/{name}/{i}.png'), image)
+    config = tmp_path / 'tiny.py'
+    config.write_text(CONFIG.format(root=ROOT, data=tmp_path / 'data'))
+    return config
+
+
+def test_through_the_tools_into_a_detector(task, tmp_path):
+    torch.set_num_threads(1)
+    work = tmp_path / 'work'
+    cli.train([str(task), '--work-dir', str(work)])
+    cli.train([str(task), '--work-dir', str(tmp_path / 'half'), '--cfg-options', 'train_cfg.max_epochs=1'])
+    cli.train([str(task), '--work-dir', str(tmp_path / 'half'), '--resume'])
+    whole, resumed = (read(str(folder / 'epoch_2.pth'))['state_dict'] for folder in (work, tmp_path / 'half'))
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+    plain = cli.test([str(task), str(work / 'epoch_2.pth'), '--work-dir', str(work)])
+    folded = cli.test([str(task), str(work / 'epoch_2.pth'), '--work-dir', str(work), '--fold', '--spike-driven'])
+    assert plain == folded and 'accuracy/top1' in plain
+    backbone = MetaSDT(dict(embed_dims=(8, 8, 16, 16)), mlp_ratio=1, out_indices=range(5))
+    load_pretrained(backbone, str(work / 'epoch_2.pth'), 'backbone.')
+    assert all(torch.equal(value, whole[f'backbone.{key}']) for key, value in backbone.state_dict().items())
+    other = MetaSDT(dict(embed_dims=(8, 8, 16, 24)), mlp_ratio=1)
+    with pytest.raises(ValueError, match='does not fit MetaSDT'):
+        load_pretrained(other, str(work / 'epoch_2.pth'), 'backbone.')
+
+
+def test_missing_data_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setenv('MMSTERF_IMAGENET_ROOT', str(tmp_path / 'nowhere'))
+    from mmsterf.engine.data import check_data
+
+    cfg = load_config(str(ROOT / 'configs/imagenet/sdt_conv_nano_in1k.py'))
+    with pytest.raises((FileNotFoundError, InvalidInput), match='MMSTERF_IMAGENET_ROOT') as error:
+        check_data(cfg, ('train', 'val'))
+    assert str(tmp_path / 'nowhere/train') in str(error.value)
