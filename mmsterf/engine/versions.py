@@ -12,7 +12,7 @@ REQUIRED = {
     'mmcv': {'mmcv': ('2.0.0', '2.2.0'), 'onedl-mmcv': ('2.3.0', '2.4.0')},
     'mmdet': {'mmdet': ('3.3.0', '3.4.0'), 'onedl-mmdetection': ('3.5.0', '3.6.0')},
     'mmseg': {'mmsegmentation': ('1.2.0', '1.3.0'), 'onedl-mmsegmentation': ('1.4.0', '1.5.0')},
-    'mmpretrain': {'mmpretrain': ('1.2.0', '1.3.0'), 'onedl-mmpretrain': ('1.2.0', '1.5.0')},
+    'mmpretrain': {'mmpretrain': ('1.2.0', '1.3.0')},
     'spikingjelly': {'spikingjelly': ('2.0.0', '3.0.0')},
 }
 

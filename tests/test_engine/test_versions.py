@@ -12,6 +12,7 @@ GOOD = {
     'mmcv': '2.1.0',
     'mmdet': '3.3.0',
     'mmsegmentation': '1.2.2',
+    'mmpretrain': '1.2.0',
     'spikingjelly': '2.0.0',
 }
 FORKS = {
@@ -20,6 +21,7 @@ FORKS = {
     'onedl-mmcv': '2.3.6',
     'onedl-mmdetection': '3.5.1',
     'onedl-mmsegmentation': '1.4.2',
+    'mmpretrain': '1.2.0',
     'spikingjelly': '2.0.0',
 }
 
@@ -62,6 +64,18 @@ def test_everything_wrong_is_in_one_sentence(installed):
     assert 'mmdet >=' not in text and '\n' not in text
 
 
+def test_classification_is_optional(installed):
+    installed(GOOD, absent=('mmpretrain',))
+    check_versions()
+    installed({**GOOD, 'mmpretrain': '1.0.0'})
+    with pytest.raises(ImportError, match=r'mmpretrain >=1.2.0,<1.3.0 \(found mmpretrain 1.0.0\)'):
+        check_versions()
+    installed(GOOD, absent=('mmdet', 'mmseg'))
+    check_versions(one_task=True)
+    with pytest.raises(ImportError, match='mmdet'):
+        check_versions()
+
+
 def test_operators_that_do_not_load(installed):
     installed(GOOD, operators=False)
     with pytest.raises(ImportError, match=r'operators of mmcv.*undefined symbol.*torch 2\.13\.0'):
@@ -79,7 +93,7 @@ def test_one_task_is_enough_for_the_plugin(installed):
     check_versions(one_task=True)
     with pytest.raises(ImportError, match=r'mmsegmentation .* \(not installed\)'):
         check_versions()
-    installed(GOOD, absent=('mmseg', 'mmdet'))
+    installed(GOOD, absent=('mmseg', 'mmdet', 'mmpretrain'))
     with pytest.raises(ImportError, match=r'mmdet .* \(not installed\).*mmsegmentation .* \(not installed\)'):
         check_versions(one_task=True)
 
