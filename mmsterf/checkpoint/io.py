@@ -123,7 +123,7 @@ def write(checkpoint: dict, path: str, force: bool = False) -> None:
         raise FileExistsError(f'{path} exists' + ('' if path.is_dir() else '; --force overwrites it'))
     if not path.parent.is_dir():
         raise FileNotFoundError(f'there is no folder {path.parent} to write {path.name} to')
-    unfinished = path.with_name(f'{path.name}.unfinished')
+    unfinished = path.with_name(f'{path.name}.{os.getpid()}.unfinished')
     try:
         torch.save(checkpoint, unfinished)
         os.replace(unfinished, path)

@@ -9,15 +9,12 @@ from typing import Any, Optional
 
 import numpy as np
 import torch
-from mmengine.config import Config
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging import HistoryBuffer
 
 from mmsterf.checkpoint import state_dict_of
 from mmsterf.checkpoint.damage import explained
 from mmsterf.checkpoint.io import checked
-
-from .device import notice
 
 
 def allow_mmengine_checkpoints() -> None:
@@ -56,13 +53,16 @@ class AtomicLocalBackend(LocalBackend):
         """Write `obj` beside `filepath`, then move it there."""
         path = Path(filepath)
         path.parent.mkdir(parents=True, exist_ok=True)
-        # One name per target: the next attempt replaces what a killed one left.
-        unfinished = path.with_name(f'{path.name}.unfinished')
-        with unfinished.open('wb') as file:
-            file.write(obj)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
+        # A name of this process; what a killed one leaves goes when the next run holds the folder.
+        unfinished = path.with_name(f'{path.name}.{os.getpid()}.unfinished')
+        try:
+            with unfinished.open('wb') as file:
+                file.write(obj)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
 
 def plain(value: Any) -> Any:
@@ -89,21 +89,6 @@ def restore_histories(message_hub: dict) -> None:
             )
 
 
-def find_checkpoint(work_dir: str) -> Optional[str]:
-    """The checkpoint to resume from: the last one written, or None.
-
-    A `last_checkpoint` that is empty or stale (killed while writing it, folder moved) does not mislead.
-    """
-    folder = Path(work_dir)
-    pointer = folder / 'last_checkpoint'
-    if pointer.is_file() and (named := pointer.read_text().strip()):
-        for candidate in (Path(named), folder / Path(named).name):
-            if candidate.is_file():
-                return str(candidate)
-    written = [path for pattern in ('epoch_*.pth', 'iter_*.pth') for path in folder.glob(pattern)]
-    return str(max(written, key=lambda path: path.stat().st_mtime)) if written else None
-
-
 def read_checkpoint(path: str) -> dict:
     """Read a local checkpoint safely; its tensors stay on disk until they are used.
 
@@ -120,33 +105,3 @@ def check_checkpoint(path: Optional[str]) -> None:
     """As `read_checkpoint`, for what may also be None or a URL, which are left to mmengine."""
     if path and '://' not in path:
         state_dict_of(read_checkpoint(path))
-
-
-def prepare_resume(cfg: Config, resume: str) -> None:
-    """Set a config to resume from a checkpoint, with the seed that the interrupted run had.
-
-    mmengine restores the seed itself, but only after the data order was drawn.
-
-    Args:
-        cfg (Config): Changed in place.
-        resume (str): A checkpoint, or 'auto' for the last one in `cfg.work_dir`; without one, nothing is changed.
-
-    Raises:
-        FileNotFoundError: If the checkpoint is not there.
-        ValueError: If it cannot be read safely, or holds no training state.
-    """
-    path = find_checkpoint(cfg.work_dir) if resume == 'auto' else resume
-    if path is None:
-        notice(f'--resume: no checkpoint in {cfg.work_dir} yet, training starts at the beginning')
-        return
-    cfg.resume, cfg.load_from = True, path
-    if '://' in path:
-        return
-    checkpoint = read_checkpoint(path)
-    if lacking := [key for key in ('meta', 'message_hub', 'optimizer') if key not in checkpoint]:
-        raise ValueError(
-            f'{path} has no {", ".join(lacking)} to resume from; to start from its weights, use --cfg-options '
-            f'load_from={path}'
-        )
-    if (seed := checkpoint['meta'].get('seed')) is not None:
-        cfg.randomness = {**(cfg.get('randomness') or {}), 'seed': seed}

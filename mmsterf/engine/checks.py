@@ -1,5 +1,9 @@
 """Whether model, data set and checkpoint belong together, asked before work starts."""
 
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Optional
+
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
@@ -12,6 +16,7 @@ from mmsterf.errors import InvalidInput
 
 from .checkpoints import read_checkpoint
 from .config import SPLITS, dataset_leaves
+from .device import notice
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -39,6 +44,12 @@ def check_model(model: nn.Module) -> None:
         check_time_steps(model)
 
 
+def _state(checkpoint: str) -> dict:
+    """Tensors of a file by our names."""
+    state = {key.removeprefix('module.'): value for key, value in state_dict_of(read_checkpoint(checkpoint)).items()}
+    return convert(state)[0] if is_published(state) else state
+
+
 def check_weights(model: nn.Module, checkpoint: str) -> None:
     """Refuse a checkpoint that leaves a part of the model at random; mmengine tests with it and logs a list.
 
@@ -51,9 +62,7 @@ def check_weights(model: nn.Module, checkpoint: str) -> None:
     """
     if '://' in checkpoint:
         return
-    state = {key.removeprefix('module.'): value for key, value in state_dict_of(read_checkpoint(checkpoint)).items()}
-    if is_published(state):
-        state = convert(state)[0]
+    state = _state(checkpoint)
     model = unwrapped(model)
     shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     # Counts of batches say nothing here, and old files have none.
@@ -91,6 +100,56 @@ def _compare_counts(model: nn.Module, classes, name: str) -> None:
                 f'{key}.num_classes is {found}, but the data set of {name} has {len(classes)} classes '
                 f'({", ".join(classes[:3])}{", ..." * (len(classes) > 3)}): they must be the same'
             )
+
+
+def check_start(model: nn.Module, checkpoint: Optional[str], resume: bool) -> None:
+    """Look at the weights that a training starts from: resumed ones must fit, others may leave parts out, said.
+
+    Args:
+        model (nn.Module): Model, with or without wrappers.
+        checkpoint (str, optional): File, published or ours, of `load_from`; addresses are left to mmengine.
+        resume (bool): Whether training goes on from it.
+
+    Raises:
+        ValueError: If a resumed checkpoint does not fit, or nothing in another one does.
+    """
+    if not checkpoint or '://' in checkpoint:
+        return
+    if resume:
+        return check_weights(model, checkpoint)
+    state = _state(checkpoint)
+    shapes = {key: tuple(value.shape) for key, value in unwrapped(model).state_dict().items()}
+    counted = {key for key in shapes if not key.endswith('num_batches_tracked')}
+    fitting = {key for key in counted & set(state) if tuple(state[key].shape) == shapes[key]}
+    if not fitting:
+        check_tensors(state, shapes, f'load_from={checkpoint} fits nothing in the {type(unwrapped(model)).__name__}')
+    if fitting == counted:
+        return
+    lists = {
+        'not in it': sorted(counted - set(state)),
+        'of another shape in it': sorted((counted & set(state)) - fitting),
+    }
+    text = '; '.join(
+        f'{len(keys)} {what} ({", ".join(keys[:4])}{", ..." * (len(keys) > 4)})' for what, keys in lists.items() if keys
+    )
+    notice(
+        f'load_from={checkpoint}: {len(fitting)} of {len(counted)} tensors are loaded, the others start at random: '
+        f'{text}'
+    )
+
+
+@contextmanager
+def still_there(checkpoint: str):
+    """Explain a checkpoint that went away while it was tested."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        if '://' in checkpoint or Path(checkpoint).exists():
+            raise
+        raise InvalidInput(
+            f'checkpoint {checkpoint} was there when testing began and is gone: a training that writes to its folder '
+            'removes old ones (default_hooks.checkpoint.max_keep_ckpts); test a later one, or a copy'
+        ) from error
 
 
 class ClassCountHook(Hook):

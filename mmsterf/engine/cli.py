@@ -4,12 +4,11 @@ import argparse
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack, contextmanager
-from itertools import count
+from copy import deepcopy
 from pathlib import Path
 from typing import Optional
 
 from mmengine.config import Config
-from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmsterf.errors import InvalidInput, command_line, keep
@@ -17,13 +16,16 @@ from mmsterf.hooks.finite_hook import FiniteHook
 
 from . import arguments
 from .cfg_options import add_cfg_options
-from .checkpoints import allow_mmengine_checkpoints, check_checkpoint, find_checkpoint, prepare_resume
-from .checks import ClassCountHook, check_classes, check_model, check_weights
+from .checkpoints import allow_mmengine_checkpoints, check_checkpoint
+from .checks import ClassCountHook, check_classes, check_model, check_start, check_weights, still_there
 from .config import allow_no_workers, load_config
 from .data import check_data, check_labels_when_read, name_files_that_fail
 from .data_checks import check_contents, log_findings, refuse
 from .device import adapt_to_device, enable_amp
+from .orphans import end_with_parent
 from .outputs import ResultFolder, check_new_file, check_writable, leave_nothing
+from .resuming import find_checkpoint, prepare_resume
+from .runner import build_runner
 from .settings import check_settings
 from .testing import (
     FoldHook,
@@ -34,8 +36,10 @@ from .testing import (
     show_predictions,
     write_predictions,
 )
+from .work_dir import held, set_aside
 
-_RUNS = count()
+ADDED = ('mmsterf.IterationSeedHook', 'mmsterf.MissedValidationHook', 'SyncBuffersHook')
+"""Hooks that every training gets."""
 
 
 @command_line()
@@ -52,11 +56,11 @@ def train(argv: Optional[Sequence[str]] = None) -> Runner:
     )
     args = _parse(parser, argv)
     allow_mmengine_checkpoints()
-    cfg = _config(args, 'train')
+    end_with_parent()
+    cfg, users = _config(args, 'train')
     check_data(cfg, ('train', 'val'))
     refuse(reports := check_contents(cfg, ('train', 'val', 'test')))
-    if resume := args.resume or (cfg.get('resume') and (cfg.get('load_from') or 'auto')):
-        prepare_resume(cfg, resume)
+    resume = args.resume or (cfg.get('resume') and (cfg.get('load_from') or 'auto'))
     check_checkpoint(cfg.get('load_from'))
     if args.amp:
         enable_amp(cfg)
@@ -65,10 +69,15 @@ def train(argv: Optional[Sequence[str]] = None) -> Runner:
             raise InvalidInput(f'--auto-scale-lr needs auto_scale_lr.base_batch_size, which {args.config} lacks')
         cfg.auto_scale_lr.enable = True
     make_resumable(cfg)
-    adapt_to_device(cfg, args.launcher)
-    with keep(lambda: _kept(cfg.work_dir)), leave_nothing(cfg.work_dir):
-        runner = _runner(cfg)
+    with keep(lambda: _kept(cfg.work_dir)), leave_nothing(cfg.work_dir), held(cfg.work_dir):
+        if resume:
+            prepare_resume(cfg, resume, users)
+        else:
+            set_aside(cfg)
+        adapt_to_device(cfg, args.launcher)
+        runner = _runner(cfg, users)
         log_findings(reports)
+        check_start(runner.model, cfg.get('load_from'), bool(cfg.get('resume')))
         runner.train()
     return runner
 
@@ -103,7 +112,8 @@ def test(argv: Optional[Sequence[str]] = None) -> dict:
     args = _parse(parser, argv)
     allow_mmengine_checkpoints()
     check_checkpoint(args.checkpoint)
-    cfg = _config(args, 'test')
+    end_with_parent()
+    cfg, users = _config(args, 'test')
     check_data(cfg, ('test',))
     refuse(reports := check_contents(cfg, ('test',)))
     cfg.load_from, cfg.resume = args.checkpoint, False
@@ -118,7 +128,7 @@ def test(argv: Optional[Sequence[str]] = None) -> dict:
         if args.tta:
             augment_at_test_time(cfg)
         adapt_to_device(cfg, args.launcher)
-        runner = _runner(cfg)
+        runner = _runner(cfg, users)
         log_findings(reports)
         check_weights(runner.model, args.checkpoint)
         if args.fold:
@@ -127,7 +137,8 @@ def test(argv: Optional[Sequence[str]] = None) -> dict:
             runner.register_hook(SpikeDrivenHook())
         if args.show_dir:
             runner.register_hook(ShowDirHook(args.show_dir))
-        return runner.test()
+        with still_there(args.checkpoint):
+            return runner.test()
 
 
 @contextmanager
@@ -161,7 +172,7 @@ def make_resumable(cfg: Config) -> None:
     cfg.default_hooks = hooks
     # SyncBuffersHook: all processes evaluate with the same running statistics of BN.
     present = [hook['type'] for hook in cfg.get('custom_hooks') or []]
-    added = [{'type': name} for name in ('mmsterf.IterationSeedHook', 'SyncBuffersHook') if name not in present]
+    added = [{'type': name} for name in ADDED if name not in present]
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), *added]
     loader = cfg.get('train_dataloader') or {}
     name = 'mmsterf.engine.sampling.NumberedBatchSampler'
@@ -195,23 +206,22 @@ def _parse(parser: argparse.ArgumentParser, argv: Optional[Sequence[str]]) -> ar
     return args
 
 
-def _config(args: argparse.Namespace, mode: str) -> Config:
+def _config(args: argparse.Namespace, mode: str) -> tuple[Config, Config]:
+    """The config to run, and a copy of it as it is the user's."""
     cfg = load_config(args.config, args.cfg_options)
     check_settings(cfg, mode)
     cfg.launcher = args.launcher
-    check_labels_when_read(cfg)
-    allow_no_workers(cfg)
     # The command line wins over the config, and that over the config's name.
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(args.config).stem))
+    users = deepcopy(cfg)
+    check_labels_when_read(cfg)
+    allow_no_workers(cfg)
     check_writable('--work-dir', cfg.work_dir)
-    return cfg
+    return cfg, users
 
 
-def _runner(cfg: Config) -> Runner:
-    if cfg.get('visualizer'):
-        # mmengine hands out the first visualizer of a name again, which writes to the folder of the run before.
-        cfg.visualizer.name = f'{cfg.visualizer.get("name", "visualizer")}_{next(_RUNS)}'
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+def _runner(cfg: Config, users: Config) -> Runner:
+    runner = build_runner(cfg, users)
     check_model(runner.model)
     check_classes(runner.model, cfg)
     name_files_that_fail(runner)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from copy import deepcopy
 from pathlib import Path
 from typing import Optional
 
@@ -16,6 +17,9 @@ from .config import load_config, replace_data_root
 from .data import check_data
 from .demo_pictures import draw_curves, draw_detections, draw_segmentations
 from .device import adapt_to_device
+from .orphans import end_with_parent
+from .runner import build_runner
+from .work_dir import held, set_aside
 
 DATA = {'mmdet': 'coco', 'mmseg': 'ade'}
 """Folders of the digit scenes by task."""
@@ -40,11 +44,18 @@ def run(config: str, data: Path, work_dir: Path, length: Optional[int] = None) -
         cfg.train_cfg['max_epochs' if 'max_epochs' in cfg.train_cfg else 'max_iters'] = length
         cfg.train_cfg.val_interval = min(cfg.train_cfg.val_interval, length)
         cfg.default_hooks.logger.interval = min(cfg.default_hooks.logger.interval, length)
+    users = deepcopy(cfg)
     check_data(cfg, ('train', 'val'))
     allow_mmengine_checkpoints()
+    end_with_parent()
     make_resumable(cfg)
     adapt_to_device(cfg, 'none')
-    runner = Runner.from_cfg(cfg)
+    with held(cfg.work_dir):
+        set_aside(cfg)
+        return _run(build_runner(cfg, users), work_dir)
+
+
+def _run(runner: Runner, work_dir: Path) -> dict:
     check_model(runner.model)
 
     metrics = {'before': runner.val()}
@@ -56,7 +67,7 @@ def run(config: str, data: Path, work_dir: Path, length: Optional[int] = None) -
     draw_curves(log_dir, work_dir / 'curves.png')
     for figure in log_dir.glob('vis_image/st_erf_*.png'):  # by STERFHook, at the end of training
         replace_file(work_dir / 'st_erf.png', lambda file, figure=figure: shutil.copy(figure, file))
-    draw = draw_detections if cfg.default_scope == 'mmdet' else draw_segmentations
+    draw = draw_detections if runner.cfg.default_scope == 'mmdet' else draw_segmentations
     draw(runner, work_dir / 'predictions.png')
     report(metrics, work_dir)
     return metrics

@@ -44,9 +44,14 @@ def _in_float32(forward):
     return wrapper
 
 
+def is_main() -> bool:
+    """Whether this is the main process of its run, also before the processes know of each other."""
+    return int(os.environ.get('RANK', get_rank())) == 0
+
+
 def notice(text: str) -> None:
     """Print one line, on the main process only."""
-    if int(os.environ.get('RANK', get_rank())) == 0:
+    if is_main():
         print(text, flush=True)
 
 

@@ -49,13 +49,18 @@ class NumberedBatchSampler:
             )
         # How many batches come empty: mmengine advances a resumed iteration-based loop by loading what it had.
         self.first = 0
+        # How many batches of the first epoch do not come at all: mmengine begins a resumed epoch anew.
+        self.skip = 0
         self._count = 0
         sampler.dataset.__getitems__ = _SeededFetch(sampler.dataset)
 
     def __iter__(self) -> Iterator[list]:
         seed, epoch = getattr(self.sampler, 'seed', 0), getattr(self.sampler, 'epoch', 0)
+        skip, self.skip = self.skip, 0
         for number, indices in enumerate(self.batches):
             self._count += 1
+            if number < skip:
+                continue
             skipped = self._count <= self.first
             yield _SeededBatch(indices, None if skipped else (seed, get_rank(), epoch, number))
 

@@ -182,7 +182,7 @@ def _first_broken(runner, model: nn.Module, batch) -> str:
 
 def kept(runner) -> str:
     """Which checkpoint a training that stops leaves."""
-    from mmsterf.engine.checkpoints import find_checkpoint
+    from mmsterf.engine.resuming import find_checkpoint
 
     path = find_checkpoint(runner.work_dir)
     return f'{path} is kept' if path else f'no checkpoint was written to {runner.work_dir} before'

@@ -11,11 +11,10 @@ from mmengine.logging import HistoryBuffer, MessageHub
 from mmsterf.engine.checkpoints import (
     AtomicLocalBackend,
     allow_mmengine_checkpoints,
-    find_checkpoint,
     plain,
-    prepare_resume,
     restore_histories,
 )
+from mmsterf.engine.resuming import checkpoints_in, find_checkpoint, prepare_resume
 
 
 @pytest.fixture
@@ -105,7 +104,7 @@ def test_last_checkpoint_is_found_whatever_the_pointer_says(tmp_path):
     for number, name in enumerate(['epoch_9.pth', 'epoch_10.pth', 'best_x_epoch_9.pth']):
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (number, number))
-    assert find_checkpoint(tmp_path) == str(tmp_path / 'epoch_10.pth')
+    assert checkpoints_in(tmp_path)[0] == tmp_path / 'epoch_10.pth'
     for pointer, expected in [
         ('', 'epoch_10.pth'),
         ('/moved/from/epoch_9.pth', 'epoch_9.pth'),
@@ -113,14 +112,14 @@ def test_last_checkpoint_is_found_whatever_the_pointer_says(tmp_path):
         ('/gone/epoch_1.pth', 'epoch_10.pth'),
     ]:
         (tmp_path / 'last_checkpoint').write_text(pointer)
-        assert find_checkpoint(tmp_path) == str(tmp_path / expected)
+        assert checkpoints_in(tmp_path)[0] == tmp_path / expected
 
 
 def test_resume_takes_the_seed_of_the_checkpoint(allowed, stock, tmp_path):
     path = str(tmp_path / 'epoch_1.pth')
     torch.save({**stock, 'optimizer': {}}, path)
     cfg = Config({'work_dir': str(tmp_path), 'randomness': {'seed': None, 'deterministic': True}})
-    prepare_resume(cfg, 'auto')
+    prepare_resume(cfg, 'auto', cfg)
     assert (cfg.resume, cfg.load_from) == (True, path)
     assert cfg.randomness == {'seed': 3, 'deterministic': True}
 
@@ -128,8 +127,8 @@ def test_resume_takes_the_seed_of_the_checkpoint(allowed, stock, tmp_path):
 def test_resume_without_training_state_or_checkpoint(allowed, stock, tmp_path, capsys):
     torch.save({'state_dict': {}, 'meta': {}}, tmp_path / 'weights.pth')
     with pytest.raises(ValueError, match=r'weights.pth has no message_hub, optimizer.*load_from='):
-        prepare_resume(Config(), str(tmp_path / 'weights.pth'))
+        prepare_resume(Config(), str(tmp_path / 'weights.pth'), Config())
     cfg = Config({'work_dir': str(tmp_path / 'new'), 'load_from': 'pretrained.pth'})
-    prepare_resume(cfg, 'auto')
+    prepare_resume(cfg, 'auto', cfg)
     assert 'starts at the beginning' in capsys.readouterr().out
     assert cfg.load_from == 'pretrained.pth' and not cfg.get('resume')
