@@ -71,7 +71,7 @@ def set_aside(cfg: Config) -> None:
     for path in found:
         moved[path.resolve()] = str(aside / path.name)
         os.replace(path, aside / path.name)
-    _redirect(cfg, moved)
+    _redirect(cfg._cfg_dict, moved)
     notice(
         f'{folder} holds {len(weights)} checkpoint(s) of an earlier run: moved to {aside}; --resume would have gone '
         'on from them'

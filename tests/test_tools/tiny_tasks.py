@@ -159,9 +159,7 @@ def run_tool(tool: str, *args, folder: Path, processes: int = 1, expect: int = 0
         processes (int): More than one are told of each other as torchrun does.
         expect (int): Exit code asserted of each; -9 if killed.
     """
-    context = multiprocessing.get_context('forkserver')
-    libraries = ['mmsterf.engine.cli', 'mmdet.models', 'mmdet.engine', 'mmseg.models', 'mmseg.engine']
-    context.set_forkserver_preload(libraries)
+    context = _context()
     args = [str(arg) for arg in args]
     env = {}
     if processes > 1:
@@ -178,6 +176,23 @@ def run_tool(tool: str, *args, folder: Path, processes: int = 1, expect: int = 0
         process.join()
         assert process.exitcode == expect, f'exit code {process.exitcode}: {log.read_text()[-5000:]}'
     return logs[0].read_text()
+
+
+def start_tool(tool: str, *args, folder: Path) -> multiprocessing.Process:
+    """As `run_tool` with one process, without waiting for it."""
+    log = folder / 'output_started.log'
+    process = _context().Process(target=_run_tool, args=(tool, [str(arg) for arg in args], str(log), {}))
+    with mock.patch.dict(os.environ, ON_CPU):
+        process.start()
+    return process
+
+
+def _context():
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload(
+        ['mmsterf.engine.cli', 'mmdet.models', 'mmdet.engine', 'mmseg.models', 'mmseg.engine']
+    )
+    return context
 
 
 def _run_tool(tool: str, args: list, log: str, env: dict) -> None:
