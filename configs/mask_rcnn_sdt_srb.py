@@ -1,4 +1,4 @@
 # Mask R-CNN, Meta-SDT base with SRB (raster rows), e 4, COCO 1x.
 _base_ = './mask_rcnn_sdt_conv.py'
 
-model = dict(backbone=dict(mixer=dict(type='SRB', layout='raster')))
+model = dict(backbone=dict(mixer=dict(type='SRB', layout='raster', dropout=0.2)))

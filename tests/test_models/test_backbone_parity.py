@@ -11,9 +11,12 @@ from mmsterf.models import SDSA, MetaSDT
 MIXERS = {'conv': 'ConvMixer', 'mlpixer': 'MLPixer', 'srb': 'SRB'}
 BLOCKS = ('ConvBlock1_1.0', 'ConvBlock1_2.0', 'ConvBlock2_2.0', 'block3.5', 'block4.1')
 # The last three have two images, which keeps torch's error with one (see `_misread`) out of the reference.
-NAMES = ('conv_r4', 'mlpixer_r4', 'srb_r4', 'conv_layerscale', 'conv_sdeformer')
+NAMES = ('conv_r4', 'mlpixer_r4', 'srb_r4', 'conv_layerscale', 'conv_sdeformer', 'mlpixer_unscaled')
 # The backbone registered in the public detector counts to 8 in training.
-SETTINGS = {'conv_sdeformer': dict(neuron=dict(type='ILIF', max_count=8, norm=4, eval_max_count=4))}
+SETTINGS = {
+    'conv_sdeformer': dict(neuron=dict(type='ILIF', max_count=8, norm=4, eval_max_count=4)),
+    'mlpixer_unscaled': dict(attention_scale='unscaled'),  # the file of the published ERF script
+}
 
 
 def load(data, **kwargs) -> MetaSDT:

@@ -90,7 +90,7 @@ def test_recipe():
     cfg = Config.fromfile(CONFIGS / 'mask_rcnn_sdt_mlpixer.py')
     optimizer = cfg.optim_wrapper.optimizer
     assert (optimizer.type, optimizer.lr, optimizer.weight_decay) == ('AdamW', 2e-4, 0.05)
-    assert 'momentum' not in optimizer and cfg.optim_wrapper.paramwise_cfg.norm_decay_mult == 0
+    assert 'momentum' not in optimizer and 'paramwise_cfg' not in cfg.optim_wrapper  # norms decay too
     assert cfg.train_dataloader.batch_size == 4 and cfg.train_cfg.max_epochs == 12
     warmup, steps = cfg.param_scheduler
     assert (warmup.start_factor, warmup.end, steps.milestones) == (1e-3, 1000, [8, 11])

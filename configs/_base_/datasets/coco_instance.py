@@ -5,6 +5,7 @@ data_root = '{{$MMSTERF_COCO_ROOT:data/coco}}/'
 train_pipeline = [
     dict(type='LoadImageFromFile', backend_args=None),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='Resize', scale=(853, 512), keep_ratio=True),  # as published: small first, and enlarged below
     dict(type='RandomFlip', prob=0.5),
     dict(
         type='RandomChoice',
@@ -17,7 +18,7 @@ train_pipeline = [
                 )
             ],
             [
-                dict(type='RandomChoiceResize', scales=[(400, 4200), (500, 4200), (600, 4200)], keep_ratio=True),
+                dict(type='RandomChoiceResize', scales=[(400, 1333), (500, 1333), (600, 1333)], keep_ratio=True),
                 dict(type='RandomCrop', crop_type='absolute_range', crop_size=(384, 600), allow_negative_crop=True),
                 dict(
                     type='RandomChoiceResize',

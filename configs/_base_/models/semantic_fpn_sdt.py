@@ -12,7 +12,7 @@ model = dict(
         mixer=dict(type='ConvMixer'),
         mlp_ratio=4,
         out_indices=(0, 1, 2, 4),
-        norm_cfg=norm_cfg,
+        norm_cfg=dict(type='BN', requires_grad=True),  # as published: not synchronised
     ),
     # The spiking FPN is the detector's: the task's own stock FPN with spiking convolutions, so that neither task needs
     # the other's package. Here its convolutions have a bias and a norm, as published.

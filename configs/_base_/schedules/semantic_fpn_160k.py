@@ -10,5 +10,5 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=1e-6, by_epoch=False, begin=0, end=1500),
     dict(type='PolyLR', power=1.0, eta_min=0.0, by_epoch=False, begin=1500, end=160000),
 ]
-# Published: 6 to 10 images per GPU on 8 GPUs; `--auto-scale-lr` takes 8 on each as the reference.
-auto_scale_lr = dict(enable=False, base_batch_size=64)
+# Published: 6 (SRB base) to 10 images on each of 4 GPUs; which model had how many is not, so the others take 8.
+auto_scale_lr = dict(enable=False, base_batch_size=32)
