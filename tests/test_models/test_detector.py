@@ -92,6 +92,13 @@ def test_recipe():
     assert (optimizer.type, optimizer.lr, optimizer.weight_decay) == ('AdamW', 2e-4, 0.05)
     assert 'momentum' not in optimizer and 'paramwise_cfg' not in cfg.optim_wrapper  # norms decay too
     assert cfg.train_dataloader.batch_size == 4 and cfg.train_cfg.max_epochs == 12
+    assert cfg.model.backbone.mixer.dropout == 0.2 and cfg.auto_scale_lr.base_batch_size == 16  # 4 GPUs
+    steps = cfg.train_dataloader.dataset.pipeline
+    assert [step.type for step in steps[2:5]] == ['Resize', 'RandomFlip', 'RandomChoice'] and steps[2].scale == (
+        853,
+        512,
+    )
+    assert {limit for part in steps[4].transforms for step in part for _, limit in step.get('scales', ())} == {1333}
     warmup, steps = cfg.param_scheduler
     assert (warmup.start_factor, warmup.end, steps.milestones) == (1e-3, 1000, [8, 11])
     resize = next(t for t in cfg.train_dataloader.dataset.pipeline if t.type.endswith('RandomChoice')).transforms
