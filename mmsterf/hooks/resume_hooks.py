@@ -62,6 +62,9 @@ class SafeCheckpointHook(CheckpointHook):
         if self._set_backend and '://' not in str(self.out_dir or runner.work_dir):
             self.backend_args = {'backend': 'mmsterf_atomic'}
         super().before_train(runner)
+        if runner._resume:
+            # Else a new best score would not be followed by a checkpoint of its step, as in an uninterrupted run.
+            self.last_ckpt = runner.message_hub.runtime_info.get('last_ckpt', self.last_ckpt)
         if self._gradients:
             parameters = dict(bare(runner.model).named_parameters())
             for name, gradient in self._gradients.items():
