@@ -41,6 +41,13 @@ echo "3/4 the OpenMMLab packages and the rest"
 install --no-build-isolation --requirement "$here/stack.txt"
 # Declares torchvision and torchaudio, which nothing here uses and which replace a CPU build of PyTorch.
 install --no-deps spikingjelly
+# Classification. It declares an empty package in the place of model-index, and more than it imports; what it imports
+# needs the rest of this list.
+install --no-deps mmpretrain einops importlib_metadata lazy-importer zipp mat4py model-index ordered-set click Markdown
+# It imports torchvision, whose build of this PyTorch is for CUDA and does not import beside a CPU one: see README.md there.
+site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+rm -f "$site/torchvision_stand_in.pth"
+"$venv/bin/python" -c 'import torchvision' 2>/dev/null || echo "$here/torchvision_stub" > "$site/torchvision_stand_in.pth"
 
 echo "4/4 mmsterf itself, editable"
 install --no-deps --no-build-isolation --editable "$here/.."
