@@ -37,6 +37,8 @@ setup(
             'onedl-mmsegmentation>=1.4,<1.5',
         ],
         'spikingjelly': ['spikingjelly>=2,<3', 'loguru<1', 'h5py', 'scipy'],
+        # mmpretrain declares an empty package for the one it imports, and imports torchvision.
+        'pretraining': ['mmpretrain>=1.2,<1.3', 'mat4py', 'model-index', 'torchvision'],
         'demo': ['scikit-learn'],
     },
 )
