@@ -20,7 +20,10 @@ from mmsterf.checkpoint import convert, read, to_published
 from mmsterf.checkpoint.loading import load_pretrained
 from mmsterf.engine import cli
 from mmsterf.engine.config import load_config
+from mmsterf.erf import Noise, st_erf
 from mmsterf.errors import InvalidInput
+from mmsterf.hooks.features import default_layers, run_features
+from mmsterf.hooks.loading import load_model
 from mmsterf.models import MetaSDT
 
 ROOT = Path(__file__).parents[2]
@@ -125,6 +128,10 @@ def test_through_the_tools_into_a_detector(task, tmp_path):
     plain = cli.test([str(task), str(work / 'epoch_2.pth'), '--work-dir', str(work)])
     folded = cli.test([str(task), str(work / 'epoch_2.pth'), '--work-dir', str(work), '--fold', '--spike-driven'])
     assert plain == folded and 'accuracy/top1' in plain
+    _, model = load_model(str(task), str(work / 'epoch_2.pth'))  # as get_energy.py and st_erf.py do
+    assert default_layers(model) == ['backbone:*']
+    results = st_erf(model, Noise(1, (3, 32, 32)), default_layers(model), forward=run_features)
+    assert all(result.mean.any() for result in results.values())
     backbone = MetaSDT(dict(embed_dims=(8, 8, 16, 16)), mlp_ratio=1, out_indices=range(5))
     load_pretrained(backbone, str(work / 'epoch_2.pth'), 'backbone.')
     assert all(torch.equal(value, whole[f'backbone.{key}']) for key, value in backbone.state_dict().items())
