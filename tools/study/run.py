@@ -1,0 +1,142 @@
+"""Run a study: run.py STUDY [--jobs N] [--resume] [--only FACTOR].
+
+Each run is a training by mmsterf's own machinery in a process of its own, and leaves one line in OUT/results.jsonl:
+what was varied, metrics, receptive fields, saturation, sizes, times, commit. Killed at any moment, the same command
+with --resume goes on: finished runs are kept, an unfinished one goes on from its last checkpoint.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict
+from pathlib import Path
+
+# A clone works without being installed.
+sys.path.insert(1, str(Path(__file__).resolve().parents[2]))
+
+from tqdm import tqdm
+
+from mmsterf.engine import arguments, check_versions, command_line
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def make_data(study, root: Path, names: set) -> None:
+    """Make the scenes that runs need, unless they are there."""
+    tool = ROOT / 'tools' / 'dataset_converters' / 'make_digit_scenes.py'
+    for name in sorted(names):
+        options = shlex.split(study.data[name])
+        subprocess.run([sys.executable, str(tool), '--out', str(root / name), *options], check=True)
+
+
+def run_process(run, folder: Path, data_root: Path, started: list) -> dict:
+    """Run one run in a process of its own; returns its result, or {'error': last line it printed}."""
+    folder.mkdir(parents=True, exist_ok=True)
+    spec = {**asdict(run), 'run': run.name, 'key': run.key, 'data_root': str(data_root / run.data)}
+    (folder / 'run.json').write_text(json.dumps(spec))
+    command = [sys.executable, '-W', 'ignore', str(Path(__file__).with_name('one_run.py')), str(folder)]
+    with (folder / 'log.txt').open('a') as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, 'PYTHONUNBUFFERED': '1'})
+        started.append(process)
+        process.wait()
+    if process.returncode == 0 and (folder / 'result.json').is_file():
+        return json.loads((folder / 'result.json').read_text())
+    lines = [line for line in (folder / 'log.txt').read_text().splitlines() if line.strip()]
+    return {'error': lines[-1] if lines else f'exit status {process.returncode}'}
+
+
+def parse_args(argv=None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('study', metavar='STUDY', type=arguments.file_name, help='study file, configs/study/*.py')
+    parser.add_argument('--jobs', type=arguments.count, default=1, metavar='N', help='runs at a time (default 1)')
+    parser.add_argument('--resume', action='store_true', help='go on where an earlier call ended')
+    parser.add_argument('--only', default='', metavar='FACTOR', help='the runs of one factor')
+    parser.add_argument(
+        '--out', type=arguments.file_name, help='folder of results, work_dirs/study/STUDY_NAME by default'
+    )
+    parser.add_argument(
+        '--data', type=arguments.file_name, default='data/study', help='folder of scenes (default data/study)'
+    )
+    parser.add_argument('--list', action='store_true', help='list the runs and their state, and do nothing')
+    return parser.parse_args(argv)
+
+
+@command_line('finished runs are kept, and the same command with --resume goes on')
+def main(argv=None) -> None:
+    """Run what is not finished, and say what failed."""
+    args = parse_args(argv)
+    check_versions()
+    from study import Study, append_results, read_results
+
+    from mmsterf.engine.outputs import check_writable
+    from mmsterf.errors import InvalidInput
+
+    study = Study(args.study)
+    runs = study.runs(args.only)
+    out, data = Path(args.out or f'work_dirs/study/{study.name}'), Path(args.data).absolute()
+    file = out / 'results.jsonl'
+    results = {result['run']: result for result in read_results(file)}
+    by_key = {result['key']: result for result in results.values()}
+    todo = [run for run in runs if run.name not in results or results[run.name]['key'] != run.key]
+    if args.list:
+        for run in runs:
+            print(f'{run.name}: {"to do" if run in todo else "finished"}')
+        return
+    check_writable('--out', out)
+    check_writable('--data', data)
+    if results and not args.resume:
+        raise InvalidInput(
+            f'--out {out}: holds results of {len(results)} runs; go on with --resume, or choose another folder'
+        )
+    make_data(study, data, {run.data for run in todo})
+
+    started, failed = [], {}
+    bar = tqdm(total=len(runs), initial=len(runs) - len(todo), desc=study.name, unit='run', smoothing=0.1)
+
+    def work(run):
+        # The same training under another factor's name is not done twice.
+        if run.key in by_key:
+            return {
+                **by_key[run.key],
+                'factor': run.factor,
+                'value': run.value,
+                'run': run.name,
+                'same_as': by_key[run.key]['run'],
+            }
+        return run_process(run, out / 'runs' / run.name, data, started)
+
+    pool = ThreadPoolExecutor(args.jobs)
+    try:
+        waiting = {pool.submit(work, run): run for run in todo}
+        for future in as_completed(waiting):
+            run, result = waiting.pop(future), future.result()
+            if 'error' in result:
+                failed[run.name] = result['error']
+                bar.write(f'{run.name} failed: {result["error"]}')
+            else:
+                append_results(file, [result])
+                by_key[run.key] = result
+            bar.set_postfix_str(run.name)
+            bar.update()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in started:
+            if process.poll() is None:
+                process.terminate()
+        bar.close()
+    if failed:
+        name, text = next(iter(failed.items()))
+        raise InvalidInput(
+            f'{len(failed)} of {len(runs)} runs failed, the first one {name}: {text} '
+            f'(see {out / "runs" / name / "log.txt"}; --resume tries again)'
+        )
+    print(f'{file}: {len(runs)} runs of {study.name}')
+
+
+if __name__ == '__main__':
+    main()
