@@ -172,7 +172,7 @@ def run_one(folder: Path) -> None:
     """Train, evaluate, measure, write the result."""
     from mmengine.dataset import pseudo_collate
 
-    from mmsterf.engine.checkpoints import find_checkpoint
+    from mmsterf.engine.resuming import find_checkpoint
     from mmsterf.engine.cli import train
     from mmsterf.hooks.features import Images
 
