@@ -172,8 +172,8 @@ def run_one(folder: Path) -> None:
     """Train, evaluate, measure, write the result."""
     from mmengine.dataset import pseudo_collate
 
-    from mmsterf.engine.resuming import find_checkpoint
     from mmsterf.engine.cli import train
+    from mmsterf.engine.resuming import find_checkpoint
     from mmsterf.hooks.features import Images
 
     clock, at = Clock(folder / 'times'), commit()
