@@ -40,5 +40,6 @@ setup(
         # mmpretrain declares an empty package for the one it imports, and imports torchvision.
         'pretraining': ['mmpretrain>=1.2,<1.3', 'mat4py', 'model-index', 'torchvision'],
         'demo': ['scikit-learn'],
+        'study': ['pandas', 'scipy'],
     },
 )

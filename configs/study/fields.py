@@ -3,16 +3,31 @@
 tools/study/run.py configs/study/fields.py
 """
 
+
+def _at(size, batch_size):
+    return {
+        'model.data_preprocessor.size': (size, size),
+        'train_dataloader.dataset.pipeline.3.scale': (size, size),
+        'train_dataloader.batch_size': batch_size,
+        'val_dataloader.dataset.pipeline.1.scale': (size, size),
+        'val_dataloader.dataset.indices': 60,
+    }
+
+
 data = dict(
     digits='--size 96 96 --scale 24 90 --digits 1 3 --train 2000 --val 200',
     near='--size 96 96 --scale 36 60 --digits 1 3 --train 2000 --val 200',
     far='--task far --size 96 96 --scale 24 30 --distance 60 --train 2000 --val 200',
 )
 tasks = dict(
-    seg=dict(config='seg.py', data='near', iters=1000),
+    seg=dict(config='seg.py', data='near', iters=1000, test_sizes=[48, 64, 80, 96, 128]),
     far=dict(config='far.py', data='far', iters=800),
     far_attention=dict(config='far_attention.py', data='far', iters=800),
     det=dict(config='det.py', data='digits', iters=1200),
+    # The same scenes enlarged, so that nothing but the number of tokens differs; batches of fewer, larger pictures.
+    seg_128=dict(config='seg.py', data='near', iters=300, options=_at(128, batch_size=4)),
+    seg_256=dict(config='seg.py', data='near', iters=300, options=_at(256, batch_size=2)),
+    seg_512=dict(config='seg.py', data='near', iters=300, options=_at(512, batch_size=1)),
 )
 seeds = [0, 1, 2]
 
@@ -41,6 +56,27 @@ factors = dict(
                 'model.rpn_head.anchor_generator.strides': [4, 8, 16, 32, 64],
                 'model.roi_head.bbox_roi_extractor.featmap_strides': [4, 8, 16, 32],
             },
+        ),
+    ),
+    attention_scale=dict(
+        tasks=['seg_128', 'seg_256', 'seg_512'],
+        values={name: {'model.backbone.attention_scale': name} for name in ('published', 'tokens', 'unscaled')},
+    ),
+    residual_gain=dict(
+        tasks=['seg', 'det'],
+        values={f'{gain}': {'model.backbone.residual_gain': gain} for gain in (0.1, 1.0)},
+    ),
+    dropout=dict(
+        tasks=['seg', 'det'],
+        values={f'{p}': _mixer('MLPixer', layout='raster', dropout=p) for p in (0.0, 0.2)},
+    ),
+    # T1 counts to 4 and T4 spikes have the same number of slots.
+    counts=dict(
+        tasks=['seg'],
+        values=dict(
+            counts_4={'model.backbone.neuron': dict(type='ILIF', max_count=4)},
+            counts_8={'model.backbone.neuron': dict(type='ILIF', max_count=8)},
+            spikes_t4={'model.backbone.neuron': dict(type='ILIF', max_count=1), 'model.backbone.time_steps': 4},
         ),
     ),
 )

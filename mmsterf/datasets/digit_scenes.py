@@ -44,7 +44,7 @@ class SceneSettings:
         rotate: Digits are turned by up to this many degrees either way.
         task: 'digits': a digit's class is what it reads. 'far': a scene has one digit, and its class is the colour of a
             mark, a disc of 13 pixels that lies `distance` pixels from the centre of the digit in its rows or columns.
-            What the digit reads, where it stands and which way the mark lies say nothing.
+            All else is grey. What the digit reads, where it stands and which way the mark lies say nothing.
         distance: Of the far task, pixels; None otherwise.
     """
 
@@ -293,8 +293,11 @@ def _far_scene(rng: np.random.Generator, image: np.ndarray, pool: np.ndarray, se
     window = np.s_[top : top + alpha.shape[0], left : left + alpha.shape[1]]
     instances = np.zeros(settings.size, np.uint8)
     instances[window] = alpha >= 0.5
-    colour = _pick_colour(rng, image[window][alpha >= 0.5])
-    image[window] += alpha[..., None] * (colour - image[window])
+    # All else is grey, so that a glance at all of the picture is enough.
+    image = np.repeat(image.mean(-1, keepdims=True), 3, axis=-1)
+    level, contrast = image[window][alpha >= 0.5].mean(), rng.uniform(50, 110)
+    lighter = level < contrast or (level + contrast <= 255 and rng.random() < 0.5)
+    image[window] += alpha[..., None] * (level + (contrast if lighter else -contrast) - image[window])
     rows, columns = np.mgrid[: settings.size[0], : settings.size[1]]
     disc = np.hypot(rows - mark[0], columns - mark[1]) <= MARK_RADIUS + 0.5
     image[disc] = tuple(MARKS.values())[label]

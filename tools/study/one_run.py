@@ -98,6 +98,17 @@ def receptive_fields(model, images) -> dict:
     return fields
 
 
+def at_sizes(runner, sizes: list) -> dict:
+    """Metrics on pictures that the pipeline's Resize brings to other sizes: {size: {metric: number}}."""
+    (resize,) = (t for t in runner.val_dataloader.dataset.pipeline.transforms if type(t).__name__ == 'Resize')
+    before, found = resize.scale, {}
+    for size in sizes:
+        resize.scale = (size, size)
+        found[str(size)] = {k: float(v) for k, v in runner.val_loop.run().items()}
+    resize.scale = before
+    return found
+
+
 def activity(model, batch) -> dict:
     """Firing rates, saturated neurons and operations of one evaluation of a batch."""
     import torch
@@ -192,6 +203,7 @@ def run_one(folder: Path) -> None:
         'metrics': {k: float(v) for k, v in metrics.items()} or dict.fromkeys(NOTHING_DETECTED, 0.0),
         'erf': receptive_fields(model, Images(dataset, model.data_preprocessor, IMAGES, None)),
         **activity(model, pseudo_collate([dataset[i] for i in range(min(IMAGES, len(dataset)))])),
+        **({'at_sizes': at_sizes(runner, run['test_sizes'])} if run['test_sizes'] else {}),
         'training': rates_in_training(work_dir),
         'parameters': sum(p.numel() for p in model.parameters()),
         'backbone_parameters': sum(p.numel() for p in model.backbone.parameters()),

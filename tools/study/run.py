@@ -49,6 +49,13 @@ def run_process(run, folder: Path, data_root: Path, started: list) -> dict:
     return {'error': lines[-1] if lines else f'exit status {process.returncode}'}
 
 
+def named(result: dict, run) -> dict:
+    """A result under the name that a run has; `same_as` names the run that was done."""
+    if result['run'] == run.name:
+        return result
+    return {'same_as': result['run'], **result, 'run': run.name, 'factor': run.factor, 'value': run.value}
+
+
 def parse_args(argv=None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -98,31 +105,28 @@ def main(argv=None) -> None:
     started, failed = [], {}
     bar = tqdm(total=len(runs), initial=len(runs) - len(todo), desc=study.name, unit='run', smoothing=0.1)
 
-    def work(run):
-        # The same training under another factor's name is not done twice.
-        if run.key in by_key:
-            return {
-                **by_key[run.key],
-                'factor': run.factor,
-                'value': run.value,
-                'run': run.name,
-                'same_as': by_key[run.key]['run'],
-            }
-        return run_process(run, out / 'runs' / run.name, data, started)
+    # The same training under another factor's name is not done twice.
+    same: dict = {}
+    for run in todo:
+        same.setdefault(run.key, []).append(run)
+
+    def work(runs):
+        if runs[0].key in by_key:
+            return by_key[runs[0].key]
+        return run_process(runs[0], out / 'runs' / runs[0].name, data, started)
 
     pool = ThreadPoolExecutor(args.jobs)
     try:
-        waiting = {pool.submit(work, run): run for run in todo}
+        waiting = {pool.submit(work, runs): runs for runs in same.values()}
         for future in as_completed(waiting):
-            run, result = waiting.pop(future), future.result()
+            alike, result = waiting.pop(future), future.result()
+            bar.update(len(alike))
+            bar.set_postfix_str(alike[0].name)
             if 'error' in result:
-                failed[run.name] = result['error']
-                bar.write(f'{run.name} failed: {result["error"]}')
-            else:
-                append_results(file, [result])
-                by_key[run.key] = result
-            bar.set_postfix_str(run.name)
-            bar.update()
+                failed[alike[0].name] = result['error']
+                bar.write(f'{alike[0].name} failed: {result["error"]}')
+                continue
+            append_results(file, [named(result, run) for run in alike])
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in started:

@@ -3,10 +3,11 @@
 A study file has
 
     data = {NAME: options of make_digit_scenes.py, in one line}
-    tasks = {NAME: dict(config='seg.py', data=NAME, iters=400, options={...})}      # config: beside the study file
-    factors = {NAME: dict(tasks=[...], values={VALUE: options, ...}, tables={...})}
+    tasks = {NAME: dict(config='seg.py', data=NAME, iters=400, options={...}, test_sizes=[...])}
+    factors = {NAME: dict(tasks=[...], values={VALUE: options, ...})}
     seeds = [0, 1, 2]
 
+Configs lie beside the study file. With `test_sizes`, trained models are also tested on pictures resized to those sizes.
 Options are changes to the task's config as in `Config.merge_from_dict`: dotted keys to values. Every factor is varied
 by itself: the runs of a factor are all its tasks, values and seeds.
 """
@@ -36,6 +37,7 @@ class Run:
     data_options: str
     iters: int
     options: dict
+    test_sizes: tuple = ()
 
     @property
     def name(self) -> str:
@@ -46,6 +48,8 @@ class Run:
     def key(self) -> str:
         """The same for runs of several factors that are one and the same training."""
         same = {k: v for k, v in asdict(self).items() if k not in ('study', 'factor', 'value')}
+        if not self.test_sizes:
+            del same['test_sizes']
         same['config'] = Path(self.config).name
         return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -107,7 +111,17 @@ class Study:
         options = {**(task.get('options') or {}), **self.factors[factor]['values'][value]}
         config = str((self.folder / task['config']).resolve())
         return Run(
-            self.name, factor, name, value, seed, config, task['data'], self.data[task['data']], task['iters'], options
+            self.name,
+            factor,
+            name,
+            value,
+            seed,
+            config,
+            task['data'],
+            self.data[task['data']],
+            task['iters'],
+            options,
+            tuple(task.get('test_sizes') or ()),
         )
 
 
