@@ -90,6 +90,8 @@ def merge_options(cfg: Config, options: Mapping) -> None:
     for key, value in options.items():
         _check_key(cfg, key, value)
         top = key.partition('.')[0]
+        if top == 'launcher':
+            raise InvalidInput(f'--cfg-options {key}={value}: nothing reads it, the option --launcher tells')
         if top in cfg and top not in TOP_LEVEL:
             print(f'warning: --cfg-options {key}: {top} is a variable of the config, and nothing reads it any more')
         cfg.merge_from_dict({key: value})

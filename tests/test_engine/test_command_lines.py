@@ -96,6 +96,7 @@ def cfg(tmp_path):
         ('param_scheduler.x.end=3', "param_scheduler is a list, its indices are 0 to 0, got 'x'"),
         ('model.backbone.arch.x=1', "model.backbone.arch is 'tiny' and has no key 'x'"),
         ('model.backbone=tiny', 'model.backbone is a dict and cannot become'),
+        ('launcher=pytorch', 'the option --launcher tells'),
         ('param_scheduler=3', 'is a list of dicts and cannot become 3'),
     ],
 )
