@@ -11,8 +11,9 @@ from typing import Optional, Union
 
 from mmsterf.errors import InvalidInput, sentence
 
-INDEX = '.mmsterf_files.json'
-"""In a folder of results: the tool that wrote them, and their names."""
+INDEX = '.{}.mmsterf_files.json'
+"""Beside a folder of results, with its name: the tool that wrote them, and their names. Not inside, where mmseg's tools
+take each file for a label map."""
 
 
 def check_writable(option: str, path: Union[str, Path], folder: bool = True) -> None:
@@ -94,8 +95,10 @@ class ResultFolder:
     ) -> None:
         check_writable(option, folder)
         self.folder, self.tool = Path(folder), tool
-        self.former = self._index()
+        place = self.folder.absolute().resolve()
+        self.index = place.parent / INDEX.format(place.name)
         self.before = self._files()
+        self.former = self._former()
         own = set(self.former)
         others = [name for name in self.before if name not in own and (names is None or name in names)]
         if others and not force:
@@ -105,11 +108,13 @@ class ResultFolder:
                 '--force'
             )
 
-    def _index(self) -> list:
+    def _former(self) -> list:
+        """Files that the tool wrote; not those that were changed since, which are somebody's own."""
         try:
-            index = json.loads((self.folder / INDEX).read_text())
-            return [str(name) for name in index['files']] if index['tool'] == self.tool else []
-        except (OSError, ValueError, KeyError, TypeError):
+            index = json.loads(self.index.read_text())
+            files = index['files'] if index['tool'] == self.tool else {}
+            return [name for name, state in files.items() if self.before.get(name, ())[1:] == tuple(state)]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return []
 
     def _files(self) -> dict:
@@ -117,7 +122,7 @@ class ResultFolder:
         found = {}
         for depth in ('*', '*/*', '*/*/*'):
             for path in self.folder.glob(depth):
-                if path.name != INDEX and path.is_file():
+                if path.is_file():
                     state = path.stat()
                     found[path.relative_to(self.folder).as_posix()] = (state.st_ino, state.st_mtime_ns, state.st_size)
         return found
@@ -136,8 +141,13 @@ class ResultFolder:
             files = written
         else:
             files = written | (set(self.former) & set(after))
-        if files:
-            text = json.dumps({'tool': self.tool, 'files': sorted(files)}, indent=1) + '\n'
-            part = self.folder / f'{INDEX}.{os.getpid()}'
-            part.write_text(text)
-            os.replace(part, self.folder / INDEX)
+        if not files:
+            return
+        text = json.dumps({'tool': self.tool, 'files': {name: after[name][1:] for name in sorted(files)}}, indent=1)
+        part = self.index.with_name(f'{self.index.name}.{os.getpid()}')
+        try:
+            part.write_text(f'{text}\n')
+            os.replace(part, self.index)
+        except OSError as error:  # the results are whole without it; the next run asks for --force
+            part.unlink(missing_ok=True)
+            print(f'warning: {self.index} cannot be written ({error.strerror}): files of this run need --force later')

@@ -10,7 +10,7 @@ from mmsterf.engine import arguments
 from mmsterf.engine.cfg_keys import merge_options
 from mmsterf.engine.cfg_options import parse_options, parse_value
 from mmsterf.engine.config import read_config
-from mmsterf.engine.outputs import INDEX, ResultFolder, check_new_file, check_writable
+from mmsterf.engine.outputs import ResultFolder, check_new_file, check_writable
 from mmsterf.engine.settings import check_settings
 from mmsterf.errors import InvalidInput
 
@@ -216,8 +216,14 @@ def test_folder_of_results(tmp_path):
     with pytest.raises(InvalidInput, match=r'holds mine\.png not written by tool\.py'):
         run('c.png')
     run('b.png', 'c.png', names=('b.png',))
-    found = sorted(path.name for path in (tmp_path / 'out').glob('*.png'))
+    found = sorted(path.name for path in (tmp_path / 'out').iterdir())
     assert found == ['b.png', 'c.png', 'mine.png'], 'the old figure is gone, the file of the user stays'
-    assert json.loads((tmp_path / 'out' / INDEX).read_text()) == {'tool': 'tool.py', 'files': ['b.png', 'c.png']}
+    index = json.loads((tmp_path / '.out.mmsterf_files.json').read_text())
+    assert index['tool'] == 'tool.py' and sorted(index['files']) == ['b.png', 'c.png']
     with pytest.raises(InvalidInput, match='holds'):
         ResultFolder('--out', tmp_path / 'out', 'other.py')
+
+    (tmp_path / 'out/mine.png').unlink()
+    (tmp_path / 'out/b.png').write_text('changed by hand')
+    with pytest.raises(InvalidInput, match=r'holds b\.png not written by tool\.py'):
+        run('c.png')
