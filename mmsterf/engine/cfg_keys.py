@@ -161,6 +161,10 @@ def _known(node, seen: list, cfg: Config) -> Optional[set]:
         return own | names
     if len(seen) == 1 and seen[0] == 'randomness':
         return own | {'seed', 'deterministic', 'diff_rank_seed'}
+    if seen == ['env_cfg']:
+        return own | {'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'}
+    if seen == ['env_cfg', 'mp_cfg']:
+        return own | {'mp_start_method', 'opencv_num_threads'}
     if seen[0] == 'optim_wrapper' and len(seen) == 1:
         accepted = arguments_of(node.get('type', 'OptimWrapper'), cfg)
         return None if accepted is None else own | accepted | _WRAPPER

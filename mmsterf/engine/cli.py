@@ -75,7 +75,7 @@ def train(argv: Optional[Sequence[str]] = None) -> Runner:
         else:
             set_aside(cfg)
         adapt_to_device(cfg, args.launcher)
-        runner = _runner(cfg, users)
+        runner = checked_runner(cfg, users)
         log_findings(reports)
         check_start(runner.model, cfg.get('load_from'), bool(cfg.get('resume')))
         runner.train()
@@ -128,7 +128,7 @@ def test(argv: Optional[Sequence[str]] = None) -> dict:
         if args.tta:
             augment_at_test_time(cfg)
         adapt_to_device(cfg, args.launcher)
-        runner = _runner(cfg, users)
+        runner = checked_runner(cfg, users)
         log_findings(reports)
         check_weights(runner.model, args.checkpoint)
         if args.fold:
@@ -184,6 +184,22 @@ def make_resumable(cfg: Config) -> None:
         }
 
 
+def checked_runner(cfg: Config, users: Config) -> Runner:
+    """Build the runner of a config, with what every tool checks: model, classes, files when read, numbers.
+
+    Args:
+        cfg (Config): What to run, see `build_runner`.
+        users (Config): The user's config.
+    """
+    runner = build_runner(cfg, users)
+    check_model(runner.model)
+    check_classes(runner.model, cfg)
+    name_files_that_fail(runner)
+    runner.register_hook(ClassCountHook())
+    runner.register_hook(FiniteHook())
+    return runner
+
+
 def _parser(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument('config', type=arguments.file_name, help='config file')
@@ -218,13 +234,3 @@ def _config(args: argparse.Namespace, mode: str) -> tuple[Config, Config]:
     allow_no_workers(cfg)
     check_writable('--work-dir', cfg.work_dir)
     return cfg, users
-
-
-def _runner(cfg: Config, users: Config) -> Runner:
-    runner = build_runner(cfg, users)
-    check_model(runner.model)
-    check_classes(runner.model, cfg)
-    name_files_that_fail(runner)
-    runner.register_hook(ClassCountHook())
-    runner.register_hook(FiniteHook())
-    return runner

@@ -256,6 +256,8 @@ def select(
                     f'the {type(item).__name__} given as a layer is not part of the {type(model).__name__}'
                 )
             item = names[item]
+        if not item:
+            raise ValueError(f'layers has an empty name, {item!r}. Layers that would do: {_suggest("", layers)}')
         found = [n for n in layers if n == item] or [n for n in layers if _matches(n, item)]
         single, _, index = item.rpartition(':')
         if not found and single in layers and index in ('0', '*') and item not in reasons:

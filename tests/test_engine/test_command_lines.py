@@ -73,6 +73,7 @@ train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=2)
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1))
 param_scheduler = [dict(type='LinearLR', begin=0, end=5)]
 default_hooks = dict(checkpoint=dict(type='CheckpointHook', interval=1))
+env_cfg = dict(mp_cfg=dict(mp_start_method='fork'))
 """
 
 
@@ -98,6 +99,8 @@ def cfg(tmp_path):
         ('model.backbone=tiny', 'model.backbone is a dict and cannot become'),
         ('launcher=pytorch', 'the option --launcher tells'),
         ('param_scheduler=3', 'is a list of dicts and cannot become 3'),
+        ('env_cfg.nothing.here=1', "nothing reads 'nothing' in env_cfg; valid are cudnn_benchmark, dist_cfg, mp_cfg"),
+        ('env_cfg.mp_cfg.opencv_threads=1', 'did you mean env_cfg.mp_cfg.opencv_num_threads?'),
     ],
 )
 def test_options_that_nothing_reads(cfg, option, said):
@@ -123,6 +126,8 @@ def test_options_that_nothing_reads(cfg, option, said):
         'train_dataloader.dataset.pipeline.0.scale=(3,4)',
         'custom_hooks=[]',
         'val_evaluator=None',
+        'env_cfg.cudnn_benchmark=True',
+        'env_cfg.dist_cfg.timeout=60',
     ],
 )
 def test_options_that_something_reads(cfg, option):

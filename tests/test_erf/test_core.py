@@ -175,6 +175,7 @@ def test_in_place_operation_behind_a_layer_does_not_move_it():
         ('head', 'has no spatial shape'),
         ('steem', 'is no layer of this model'),
         ('x*', 'matches no layer'),
+        ('', 'layers has an empty name'),
         ('pair:0', 'has no spatial shape'),
     ],
 )
