@@ -3,7 +3,7 @@
 import argparse
 import os
 from collections.abc import Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from copy import deepcopy
 from pathlib import Path
 from typing import Optional
@@ -72,12 +72,11 @@ def train(argv: Optional[Sequence[str]] = None) -> Runner:
     with keep(lambda: _kept(cfg.work_dir)), leave_nothing(cfg.work_dir), held(cfg.work_dir):
         if resume:
             prepare_resume(cfg, resume, users)
-        else:
-            set_aside(cfg)
-        adapt_to_device(cfg, args.launcher)
-        runner = checked_runner(cfg, users)
-        log_findings(reports)
-        check_start(runner.model, cfg.get('load_from'), bool(cfg.get('resume')))
+        with nullcontext() if resume else set_aside(cfg):
+            adapt_to_device(cfg, args.launcher)
+            runner = checked_runner(cfg, users)
+            log_findings(reports)
+            check_start(runner.model, cfg.get('load_from'), bool(cfg.get('resume')))
         runner.train()
     return runner
 

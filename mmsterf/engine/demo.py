@@ -51,13 +51,13 @@ def run(config: str, data: Path, work_dir: Path, length: Optional[int] = None) -
     make_resumable(cfg)
     adapt_to_device(cfg, 'none')
     with held(cfg.work_dir):
-        set_aside(cfg)
-        return _run(build_runner(cfg, users), work_dir)
+        with set_aside(cfg):
+            runner = build_runner(cfg, users)
+            check_model(runner.model)
+        return _run(runner, work_dir)
 
 
 def _run(runner: Runner, work_dir: Path) -> dict:
-    check_model(runner.model)
-
     metrics = {'before': runner.val()}
     runner.train()
     metrics['after'] = runner.val()

@@ -1,6 +1,7 @@
 """The folder of a training: held by one run at a time, and never mixed up with what another run left there."""
 
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,26 +53,39 @@ def held(work_dir: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-def set_aside(cfg: Config) -> None:
+@contextmanager
+def set_aside(cfg: Config) -> Iterator[None]:
     """Move the checkpoints of an earlier run in `cfg.work_dir` into a folder of their own, and say so.
 
-    Paths in the config that lead to one of them (`load_from`, `init_cfg`) follow, in place.
+    Paths in the config that lead to one of them (`load_from`, `init_cfg`) follow, in place. An error inside, before
+    the new run has begun, puts everything back.
     """
     folder = Path(cfg.work_dir)
-    if not is_main() or not folder.is_dir():
-        return
     found = sorted({path for pattern in _CHECKPOINTS for path in folder.glob(pattern) if path.is_file()})
     weights = [path for path in found if path.suffix == '.pth']
-    if not weights:
+    if not weights or not is_main():
+        yield
         return
     newest = max(path.stat().st_mtime for path in weights)
     aside = folder / f'before_{time.strftime("%Y%m%d_%H%M%S", time.localtime(newest))}'
     aside.mkdir(exist_ok=True)
-    moved = {}
-    for path in found:
-        moved[path.resolve()] = str(aside / path.name)
-        os.replace(path, aside / path.name)
-    _redirect(cfg._cfg_dict, moved)
+    moved = {path: aside / path.name for path in found}
+    if cfg.get('launcher', 'none') == 'none':
+        _redirect(cfg._cfg_dict, {path.resolve(): str(target) for path, target in moved.items()})
+    else:  # other processes may be about to read what the config names: it stays, too
+        text = str(cfg._cfg_dict)
+        for path in [path for path in moved if str(path) in text or path.name in text]:
+            shutil.copy2(path, moved.pop(path))
+    for path, target in moved.items():
+        os.replace(path, target)
+    try:
+        yield
+    except BaseException:
+        for path, target in moved.items():
+            os.replace(target, path)
+        if not any(aside.iterdir()):
+            aside.rmdir()
+        raise
     notice(
         f'{folder} holds {len(weights)} checkpoint(s) of an earlier run: moved to {aside}; --resume would have gone '
         'on from them'

@@ -196,7 +196,10 @@ def test_weights_to_start_from(tasks):
     assert '1 of another shape in it (decode_head.conv_seg.weight)' in printed
     printed = run_tool('train', config, *options, f'load_from={folder}/foreign.pth', folder=folder, expect=1)
     assert 'foreign.pth fits nothing in the EncoderDecoder' in printed and 'Traceback' not in printed
-    named = next(work_dir.glob('before_*')) / 'iter_1.pth'
+    # What was refused has moved nothing.
+    (aside,) = work_dir.glob('before_*')
+    assert (work_dir / 'iter_1.pth').exists()
+    named = aside / 'iter_1.pth'
     printed = run_tool('train', config, '--resume', named, *options, folder=folder, expect=1)
     assert 'decode_head.conv_seg.weight' in printed and 'Traceback' not in printed
 

@@ -170,6 +170,7 @@ def test_errors_are_one_line(trained, arguments, message):
     [
         ('train', ['model.decode_head.num_classes=2'], 'error: decode_head.num_classes is 2, but the data set of'),
         ('test', ['model.decode_head.num_classes=4'], 'error: decode_head.num_classes is 4, but the data set of'),
+        ('test', ['model.decode_head.channels=16'], 'does not fit the EncoderDecoder of the config'),
         ('test', ['model.backbone.mixer.type=SRB'], ': backbone.stage1a.0.mixer.fc1.weight, '),
         ('train', ['train_dataloader.dataset.data_prefix.seg_map_path=bad'], 'error: label map'),
         ('train', ['train_dataloader.num_workers=0'], 'error: label map'),
