@@ -15,23 +15,52 @@ def image_error(path: str, *, whole: bool = True) -> Optional[str]:
         path (str): The file.
         whole (bool): Decode it; else only its head is looked at.
     """
+    return read_image(path, whole=whole, flag=cv2.IMREAD_UNCHANGED)[1]
+
+
+def read_image(path: str, *, whole: bool = True, flag: int = cv2.IMREAD_COLOR) -> tuple:
+    """Read an image as mmcv does, upright.
+
+    Returns:
+        tuple: (width, height) or None; what is wrong, as a clause, or None; what is odd, or None.
+    """
     if os.path.isdir(path):
-        return 'is a folder'
+        return None, 'is a folder', None
     try:
         with open(path, 'rb') as stream:
             content = stream.read(-1 if whole else 64)
+    except FileNotFoundError:
+        return None, 'is not there', None
     except OSError as error:
-        return f'cannot be read: {error.strerror}'
+        return None, f'cannot be read: {error.strerror}', None
     if not content:
-        return 'is an empty file'
+        return None, 'is an empty file', None
     try:
         with Image.open(path) as image:
-            kind = image.format
+            kind, size, mode = image.format, image.size, image.mode
     except Exception:
-        return 'is no image: it is of no known format, or broken at its beginning'
+        return None, 'is no image: it is of no known format, or broken at its beginning', None
+    if not whole:
+        return size, None, None
     try:
-        if whole and cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) is None:
-            return f'is a {kind} file that cannot be decoded: it is truncated or damaged'
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
     except cv2.error as error:
-        return f'is a {kind} file that cannot be decoded: {error.err}'
+        return None, f'is a {kind} file that cannot be decoded: {error.err}', None
+    if pixels is None:
+        return None, f'is a {kind} file that cannot be decoded: it is truncated or damaged', None
+    return pixels.shape[1::-1], None, _odd(path, content, kind, mode, pixels)
+
+
+def _odd(path: str, content: bytes, kind: str, mode: str, pixels: np.ndarray) -> Optional[str]:
+    if mode.startswith(('I', 'F')):
+        return f'has more than 8 bits per pixel (mode {mode}), of which 8 are read'
+    if min(pixels.shape[:2]) < 2:
+        return f'is of {pixels.shape[1]} x {pixels.shape[0]} pixels'
+    # OpenCV fills what is missing at the end with grey.
+    if kind == 'JPEG' and not content.endswith(b'\xff\xd9'):
+        try:
+            with Image.open(path) as image:
+                image.load()
+        except Exception:
+            return 'is truncated or damaged: its lower part is read as grey'
     return None

@@ -59,7 +59,7 @@ def train(argv: Optional[Sequence[str]] = None) -> Runner:
     end_with_parent()
     cfg, users = _config(args, 'train')
     check_data(cfg, ('train', 'val'))
-    refuse(reports := check_contents(cfg, ('train', 'val', 'test')))
+    refuse(reports := check_contents(cfg, ('train', 'val', 'test'), args.check_data))
     resume = args.resume or (cfg.get('resume') and (cfg.get('load_from') or 'auto'))
     check_checkpoint(cfg.get('load_from'))
     if args.amp:
@@ -114,7 +114,7 @@ def test(argv: Optional[Sequence[str]] = None) -> dict:
     end_with_parent()
     cfg, users = _config(args, 'test')
     check_data(cfg, ('test',))
-    refuse(reports := check_contents(cfg, ('test',)))
+    refuse(reports := check_contents(cfg, ('test',), args.check_data))
     cfg.load_from, cfg.resume = args.checkpoint, False
     with ExitStack() as outputs:
         outputs.enter_context(leave_nothing(cfg.work_dir))
@@ -204,6 +204,9 @@ def _parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument('config', type=arguments.file_name, help='config file')
     parser.add_argument(
         '--work-dir', type=arguments.file_name, help='folder of logs and results, ./work_dirs/CONFIG_NAME by default'
+    )
+    parser.add_argument(
+        '--check-data', action='store_true', help='read every image and label map before a model is built'
     )
     add_cfg_options(parser)
     parser.add_argument(

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Optional
 
@@ -14,29 +15,57 @@ from mmsterf.datasets.findings import Report, listed
 from mmsterf.errors import InvalidInput
 
 from .config import dataset_leaves
+from .data_reading import build_dataset, is_segmentation, read_all, read_some_maps
 
 _ALL = 'tools/misc/check_data.py CONFIG lists all'
 
 
-def check_contents(cfg: Config, splits: tuple) -> list:
+def check_contents(cfg: Config, splits: tuple, whole: bool = False) -> list:
     """Check the data sets of a config, those whose annotation files are there.
 
     Args:
         cfg (Config): Config whose `{split}_dataloader` and `{split}_evaluator` are looked at.
         splits (tuple): Of 'train', 'val', 'test'.
+        whole (bool): Read every image and label map, with progress, of data sets of all kinds; of several processes,
+            the first one does.
 
     Returns:
         list[Report]: One for each data set that is known well enough, wrappers taken apart.
     """
-    reports = []
+    reports, known = [], {}
+    whole = whole and not int(os.environ.get('RANK', 0))
     for split in splits:
         loader = cfg.get(f'{split}_dataloader')
         for leaf in dataset_leaves(loader['dataset']) if isinstance(loader, dict) else ():
             kind = dataset_class(leaf, cfg.default_scope)
-            report = _check_leaf(leaf, kind, split, _metrics(cfg, split)) if kind is not None else None
+            if kind is None:
+                if whole:
+                    build_dataset(leaf, cfg)  # which says so
+                continue
+            report = _check_leaf(leaf, kind, split, _metrics(cfg, split))
+            if whole:
+                report = report or Report(f'{split}_dataloader')
+                if not report.errors or report.files:
+                    read_all(report, leaf, kind, cfg, known)
+            elif report is None and split == 'train' and is_segmentation(leaf, kind):
+                read_some_maps(report := Report(f'{split}_dataloader'), leaf, cfg)
             if report is not None:
                 reports.append(report)
     return reports
+
+
+def described(report: Report) -> str:
+    """What a report says, on several lines."""
+    lines = [f'{report.name}: {report.images} images' + f' of {report.total}' * (report.images != report.total)]
+    if report.sizes:
+        sides = [f'{w} x {h} ({count})' for (w, h), count in Counter(report.sizes).most_common()]
+        lines.append(f'  sizes (width x height): {listed(sides, 6)}')
+    if report.classes:
+        lines.append(f'  {report.objects} objects or label maps; objects or pixels of {len(report.classes)} classes:')
+        lines.append(f'  {listed((f"{name} {count}" for name, count in report.classes.items()), 200)}')
+    lines += [f'  warning: {finding}' for finding in report.warnings]
+    lines += [f'  wrong: {finding}' for finding in report.errors]
+    return '\n'.join(lines)
 
 
 def refuse(reports: list) -> None:

@@ -63,7 +63,7 @@ def check_settings(cfg: Config, mode: str) -> None:
         raise InvalidInput('model has no type: it names the detector or segmentor')
     splits = ('train', 'val') if mode == 'train' else ('test',)
     for split in splits:
-        _check_loader(cfg.get(f'{split}_dataloader'), f'{split}_dataloader')
+        check_loader(cfg.get(f'{split}_dataloader'), f'{split}_dataloader')
     if mode == 'train':
         pair = {key: bool(cfg.get(key)) for key in ('val_dataloader', 'val_evaluator')}
         if len(set(pair.values())) > 1:
@@ -73,7 +73,8 @@ def check_settings(cfg: Config, mode: str) -> None:
     _check_number(cfg.get('randomness') or {}, 'randomness', 'seed', least=0, most=2**32 - 1, whole=True)
 
 
-def _check_loader(loader: Any, name: str) -> None:
+def check_loader(loader: Any, name: str) -> None:
+    """Refuse a data loader's config that nothing can be built of."""
     if loader is None:
         return
     _kind(name, loader, dict)

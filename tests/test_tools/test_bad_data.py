@@ -64,3 +64,18 @@ def test_annotations_classes_and_heads_before_a_model_trains(tmp_path):
     file.write_text(json.dumps(data))
     assert f'image {tmp_path}/data/images/3.jpg is not there' in refused(config, tmp_path)
     assert not list(tmp_path.rglob('*.pth'))
+
+
+@pytest.mark.parametrize('task', ['detection', 'segmentation'])
+def test_check_data_tells_what_is_there_and_what_is_wrong(tmp_path, task):
+    config = write_task(tmp_path, task)
+    printed = run_tool('misc/check_data', config, folder=tmp_path)
+    assert printed.count(' 8 images\n') == 3 and 'wrong:' not in printed and 'warning:' not in printed
+    assert '64 x 48 (8)' in printed and re.search(r'light \d+, dark \d+', printed)
+    (tmp_path / 'data/images/3.jpg').write_bytes(picture()[:1500])
+    printed = run_tool('misc/check_data', config, '--split', 'train', folder=tmp_path, expect=1)
+    line = printed.strip().splitlines()[-1]
+    assert line.startswith(f'error: {config}: one kind of error') and 'images/3.jpg is a JPEG file that cannot' in line
+    printed = run_tool('train', config, '--check-data', '--work-dir', tmp_path / 'out', folder=tmp_path, expect=1)
+    assert printed.strip().splitlines()[-1].startswith(f'error: train_dataloader: image {tmp_path}/data/images/3.jpg')
+    assert not list(tmp_path.rglob('*.pth'))
