@@ -11,14 +11,12 @@ from mmengine.runner import Runner
 from mmsterf.erf import replace_file
 
 from .checkpoints import allow_mmengine_checkpoints
-from .checks import check_model
-from .cli import make_resumable
+from .cli import checked_runner, make_resumable
 from .config import load_config, replace_data_root
 from .data import check_data
 from .demo_pictures import draw_curves, draw_detections, draw_segmentations
 from .device import adapt_to_device
 from .orphans import end_with_parent
-from .runner import build_runner
 from .work_dir import held, set_aside
 
 DATA = {'mmdet': 'coco', 'mmseg': 'ade'}
@@ -52,8 +50,7 @@ def run(config: str, data: Path, work_dir: Path, length: Optional[int] = None) -
     adapt_to_device(cfg, 'none')
     with held(cfg.work_dir):
         with set_aside(cfg):
-            runner = build_runner(cfg, users)
-            check_model(runner.model)
+            runner = checked_runner(cfg, users)
         return _run(runner, work_dir)
 
 
