@@ -39,6 +39,8 @@ class CheckLabelMap(BaseTransform):
         labels, file = results.get('gt_seg_map'), results.get('seg_map_path') or '(an array)'
         if labels is None:  # mmseg's inference takes LoadAnnotations out of pipelines, and this step not
             return results
+        if labels.ndim < 2:  # mmseg takes sides of one pixel away
+            raise InvalidInput(f'label map {file} is one pixel wide or high: it must be of the size of its image')
         if labels.ndim != 2:
             raise InvalidInput(
                 f'label map {file} has {labels.shape[-1]} channels: a label map has one, with the number of the class'

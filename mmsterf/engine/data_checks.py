@@ -63,7 +63,7 @@ def described(report: Report) -> str:
     if report.classes:
         lines.append(f'  {report.objects} objects or label maps; objects or pixels of {len(report.classes)} classes:')
         lines.append(f'  {listed((f"{name} {count}" for name, count in report.classes.items()), 200)}')
-    lines += [f'  warning: {finding}' for finding in report.warnings]
+    lines += [f'  WARNING: {finding}' for finding in report.warnings]
     lines += [f'  wrong: {finding}' for finding in report.errors]
     return '\n'.join(lines)
 

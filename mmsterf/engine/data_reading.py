@@ -74,6 +74,7 @@ def read_all(report: Report, leaf: dict, kind: type, cfg: Config, known: dict) -
                 report.error(error.partition(':')[0], f'image {path} {error}')
             continue
         report.sizes[size] += 1
+        where = leaf.get('ann_file') or leaf.get('type')
         stated = item.get('width'), item.get('height')
         if odd:
             report.warning(odd[:12], f'image {path} {odd}')
@@ -81,8 +82,8 @@ def read_all(report: Report, leaf: dict, kind: type, cfg: Config, known: dict) -
             turned = '; is it stored turned (EXIF)?' if size == stated[::-1] else ''
             report.error(
                 'other size',
-                f'image {path} is of {size[0]} x {size[1]}, but its annotations say width {stated[0]} and height '
-                f'{stated[1]}: boxes and masks would not fit{turned}',
+                f'image {path} is of {size[0]} x {size[1]}, but its annotations ({where}) say width {stated[0]} and '
+                f'height {stated[1]}: boxes and masks would not fit{turned}',
             )
     if segmentation:
         from tqdm import tqdm

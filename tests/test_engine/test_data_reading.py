@@ -94,6 +94,8 @@ def test_label_maps_that_are_wrong(tmp_path):
     text = LabelMaps('abc').read(path)
     assert '0.png has values [3]; valid are 0 to 2' in text and 'set reduce_zero_label=True' in text
     assert 'its image a.jpg is of (height, width) (9, 8)' in LabelMaps('abcd').read(path, (8, 9), 'a.jpg')
+    cv2.imwrite(path, np.ones((1, 1), np.uint8))
+    assert '0.png is one pixel wide or high' in LabelMaps('abc').read(path, (8, 6), 'a.jpg')
     (tmp_path / '0.png').write_bytes(b'hello')
     assert LabelMaps('abc').read(path) == (
         f'label map {path} is no image: it is of no known format, or broken at its beginning'

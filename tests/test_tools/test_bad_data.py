@@ -70,7 +70,7 @@ def test_annotations_classes_and_heads_before_a_model_trains(tmp_path):
 def test_check_data_tells_what_is_there_and_what_is_wrong(tmp_path, task):
     config = write_task(tmp_path, task)
     printed = run_tool('misc/check_data', config, folder=tmp_path)
-    assert printed.count(' 8 images\n') == 3 and 'wrong:' not in printed and 'warning:' not in printed
+    assert printed.count(' 8 images\n') == 3 and 'wrong:' not in printed and 'WARNING' not in printed
     assert '64 x 48 (8)' in printed and re.search(r'light \d+, dark \d+', printed)
     (tmp_path / 'data/images/3.jpg').write_bytes(picture()[:1500])
     printed = run_tool('misc/check_data', config, '--split', 'train', folder=tmp_path, expect=1)
