@@ -120,9 +120,14 @@ def _check_key(cfg: Config, key: str, value: Any) -> None:
                         f'--cfg-options {key}: nothing reads {part!r}{f" in {where}" if where else ""}'
                         f'{nearest(part, known, ".".join([*seen, ""]))}'
                     )
+                for name, index in zip(parts, parts[1:]):
+                    if index.isdigit() and name not in seen:
+                        raise InvalidInput(f'--cfg-options {key}: the config has no {name}, and so no {index} in it')
                 return
             parent, node = node, node[part]
         elif node is None:
+            if part.isdigit():
+                raise InvalidInput(f'--cfg-options {key}: {where} is None, and has no {part}')
             parent[seen[-1]] = ConfigDict()
             return
         else:

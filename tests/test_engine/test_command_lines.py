@@ -95,6 +95,7 @@ def cfg(tmp_path):
         ('train_dataloader.dataset.indicess=1', 'did you mean train_dataloader.dataset.indices'),
         ('train_dataloader.dataset.pipeline.7.type=A', 'pipeline is a list, its indices are 0 to 0, got'),
         ('param_scheduler.x.end=3', "param_scheduler is a list, its indices are 0 to 0, got 'x'"),
+        ('custom_hooks.9.interval=1', 'the config has no custom_hooks, and so no 9 in it'),
         ('model.backbone.arch.x=1', "model.backbone.arch is 'tiny' and has no key 'x'"),
         ('model.backbone=tiny', 'model.backbone is a dict and cannot become'),
         ('launcher=pytorch', 'the option --launcher tells'),
