@@ -12,10 +12,9 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from mmsterf.analysis.features import Images, default_layers, run_features
 from mmsterf.erf import Noise, measure, plots, same_randomness, st_erf
 from mmsterf.registry import HOOKS
-
-from .features import Images, default_layers, run_features
 
 SCALARS = ('nonzero', 'area_50', 'area_99', 'radius', 'entropy_coverage', 'half_life')
 INPUTS = ('noise', 'val')

@@ -66,8 +66,8 @@ LIF = {
 def test_lif_models_over_time(name, weights):
     """The stored axis is the input step; ours is the delay, so it runs backwards."""
     from mmsterf import models
+    from mmsterf.analysis.features import default_layers
     from mmsterf.checkpoint import names_lif
-    from mmsterf.hooks.features import default_layers
 
     about = json.loads((GOLDEN / f'{name}_T4.json').read_text())
     golden = np.load(GOLDEN / f'{name}_T4.npz')

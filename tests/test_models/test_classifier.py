@@ -16,14 +16,14 @@ from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
+from mmsterf.analysis.features import default_layers, run_features
+from mmsterf.analysis.loading import load_model
 from mmsterf.checkpoint import convert, read, to_published
 from mmsterf.checkpoint.loading import load_pretrained
 from mmsterf.engine import cli
 from mmsterf.engine.config import load_config
 from mmsterf.erf import Noise, st_erf
 from mmsterf.errors import InvalidInput
-from mmsterf.hooks.features import default_layers, run_features
-from mmsterf.hooks.loading import load_model
 from mmsterf.models import MetaSDT
 
 ROOT = Path(__file__).parents[2]

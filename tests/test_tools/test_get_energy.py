@@ -11,7 +11,7 @@ import torch
 from matplotlib.figure import Figure
 from tiny_tasks import write_task
 
-from mmsterf.hooks.loading import load_model
+from mmsterf.analysis.loading import load_model
 
 TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/get_energy.py'
 spec = importlib.util.spec_from_file_location('get_energy', TOOL)

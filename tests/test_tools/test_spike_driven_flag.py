@@ -9,8 +9,8 @@ from mmdet.structures import DetDataSample
 from tiny_tasks import IMAGES, write_task
 from torch import nn
 
+from mmsterf.analysis.loading import load_model
 from mmsterf.engine.cli import test as run_test
-from mmsterf.hooks.loading import load_model
 from mmsterf.snn.spike_driven import is_spike_driven, spike_driven
 
 NECK = 'dict(in_channels=[8, 8, 16, 16], out_channels=8'

@@ -98,7 +98,7 @@ def test_one_config_writes_maps_numbers_and_figures(tool, configs, tmp_path, cap
 
 
 def test_checkpoint_and_seed_decide_the_maps(tool, configs, tmp_path, capsys):
-    from mmsterf.hooks.loading import load_model
+    from mmsterf.analysis.loading import load_model
 
     _, model = load_model(configs['stock'], None, seed=5)
     torch.save({'state_dict': model.state_dict()}, tmp_path / 'a.pth')
@@ -141,7 +141,7 @@ def test_a_config_may_name_its_layers(tool, configs, tmp_path):
 
 
 def test_backbones_whose_train_returns_nothing(tmp_path):
-    from mmsterf.hooks.loading import load_model
+    from mmsterf.analysis.loading import load_model
 
     config = tmp_path / 'swin.py'
     config.write_text("model = dict(type='mmdet.SwinTransformer', embed_dims=12, depths=(1, 1), num_heads=(1, 1), "
@@ -167,7 +167,7 @@ def test_list_layers(tool, configs, capsys):
 
 
 def test_silent_neurons_are_explained(tool, configs, tmp_path, capsys):
-    from mmsterf.hooks.loading import load_model
+    from mmsterf.analysis.loading import load_model
 
     _, model = load_model(configs['spiking'], None)
     for name, p in model.named_parameters():

@@ -127,8 +127,8 @@ def measure(args: argparse.Namespace) -> tuple:
     import torch
 
     from mmsterf.analysis import FiringRates, OperationCounter
+    from mmsterf.analysis.loading import load_model
     from mmsterf.erf import Noise, calibrated
-    from mmsterf.hooks.loading import load_model
     from mmsterf.snn import fold_norms
 
     cfg, model = load_model(args.config, args.checkpoint, args.seed, args.cfg_options)

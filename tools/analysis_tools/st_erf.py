@@ -100,9 +100,9 @@ def analyse(config: str, checkpoint: Optional[str], args: argparse.Namespace, na
     """Return (results by layer, facts) of one model; None if its layers were only listed."""
     import torch
 
+    from mmsterf.analysis.features import default_layers, run_features, run_with_heads
+    from mmsterf.analysis.loading import load_model, source_of
     from mmsterf.erf import calibrated, firing_rates, st_erf
-    from mmsterf.hooks.features import default_layers, run_features, run_with_heads
-    from mmsterf.hooks.loading import load_model, source_of
 
     cfg, model = load_model(config, checkpoint, args.seed, args.cfg_options)
     model.to(torch.device(args.device))

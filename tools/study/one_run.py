@@ -82,8 +82,8 @@ def receptive_fields(model, images) -> dict:
     """Numbers of the ST-ERF of every stage of the backbone on images: {stage: {metric: number}}."""
     import math
 
+    from mmsterf.analysis.features import run_features
     from mmsterf.erf import measure, same_randomness, st_erf
-    from mmsterf.hooks.features import run_features
 
     names = {module: name for name, module in model.named_modules()}
     layers = [names[stage[-1]] for stage in model.backbone._stages()]
@@ -183,9 +183,9 @@ def run_one(folder: Path) -> None:
     """Train, evaluate, measure, write the result."""
     from mmengine.dataset import pseudo_collate
 
+    from mmsterf.analysis.features import Images
     from mmsterf.engine.cli import train
     from mmsterf.engine.resuming import find_checkpoint
-    from mmsterf.hooks.features import Images
 
     clock, at = Clock(folder / 'times'), commit()
     run = json.loads((folder / 'run.json').read_text())
