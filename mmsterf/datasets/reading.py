@@ -6,7 +6,7 @@ from typing import Optional
 from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 
-from mmsterf.errors import InvalidInput
+from mmsterf.errors import InvalidInput, shortened
 from mmsterf.registry import TRANSFORMS
 
 from .check_images import image_error
@@ -40,9 +40,11 @@ class ReadFile(BaseTransform):
             results = self.step(results)
         except Exception as error:
             problem = _problem(path)
+            what = 'image' if loads_image else 'label map'
+            if problem is None and not loads_image and _is_file(path):  # a single pixel, for one, loses its axes
+                problem = f'cannot be used as one ({type(error).__name__}: {shortened(str(error), 200)})'
             if problem is None:
                 raise
-            what = 'image' if loads_image else 'label map'
             raise InvalidInput(f'{what} {path} {problem}') from error
         if results is not None and loads_image and None not in stated and 'instances' in results:
             height, width = results['ori_shape']
@@ -58,7 +60,11 @@ class ReadFile(BaseTransform):
         return f'{type(self).__name__}({self.step!r})'
 
 
+def _is_file(path) -> bool:
+    return isinstance(path, (str, os.PathLike)) and '://' not in str(path)
+
+
 def _problem(path) -> Optional[str]:
-    if not isinstance(path, (str, os.PathLike)) or '://' in str(path):
+    if not _is_file(path):
         return None
     return 'is not there' if not os.path.exists(path) else image_error(str(path))

@@ -9,7 +9,7 @@ from pathlib import Path
 from cases import KINDS, all_cases
 from harness import ROOT
 
-PASS_RATE = 0.85
+PASS_RATE = 0.97
 
 
 def test_cases_are_many_and_different():
