@@ -39,6 +39,8 @@ setup(
         'spikingjelly': ['spikingjelly>=2,<3', 'loguru<1', 'h5py', 'scipy'],
         # mmpretrain declares an empty package for the one it imports, and imports torchvision.
         'pretraining': ['mmpretrain>=1.2,<1.3', 'mat4py', 'model-index', 'torchvision'],
+        'onnx': ['onnx>=1.20', 'onnxscript>=0.7', 'onnxruntime>=1.20'],
+        'openvino': ['openvino>=2026.1'],
         'demo': ['scikit-learn'],
         'study': ['pandas', 'scipy'],
     },

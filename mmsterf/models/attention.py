@@ -4,6 +4,7 @@ Without a softmax the products need no map from pixels to pixels: time and memor
 """
 
 from collections import OrderedDict
+from contextlib import nullcontext
 from typing import Optional, Union
 
 import torch
@@ -23,6 +24,12 @@ SCALES = ('published', 'unscaled', 'tokens')
 """Scales of `SDSA` by name."""
 TOKENS = 196
 """Pixels that the published scale was trained with: 14 x 14, images of 224 x 224 pixels at stride 16."""
+
+
+def _without_autocast(device_type: str):
+    """Context without autocast; none where there is none, which keeps it out of exported graphs and off `meta`."""
+    on = torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type)
+    return torch.autocast(device_type, enabled=False) if on else nullcontext()
 
 
 class NeuronPerPart(nn.ModuleDict):
@@ -91,7 +98,7 @@ class SpikeAttention(nn.Module):
         spikes = self.spike(self.norm(self.qkv(x)))
         # Half precision would round the sums over pixels, and overflow on large images.
         dtype = spikes.dtype
-        with torch.autocast(x.device.type, enabled=False):
+        with _without_autocast(x.device.type):
             spikes = spikes.to(torch.promote_types(dtype, torch.float32))
             parts = (part.unflatten(1, (self.num_heads, -1)).flatten(3) for part in self._parts(spikes))
             y = self._product(*parts)

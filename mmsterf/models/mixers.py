@@ -63,8 +63,10 @@ class RasterLinear(SpikeLinear):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        n, c, h, w = x.shape
-        return super().forward(x.reshape(n, h * w, c)).reshape(n, self.out_features, h, w)
+        c, h, w = x.shape[1:]
+        rows = super().forward(x.flatten(1).unflatten(1, (h * w, c)))
+        # Axis by axis, so that a graph with free height and width makes no assumption on them.
+        return rows.flatten(1).unflatten(1, (self.out_features, h * w)).unflatten(2, (h, w))
 
 
 def _check(mixer: str, channels: int, mlp_ratio: float, layout: str = 'raster', dropout: float = 0.0) -> None:

@@ -2,11 +2,25 @@
 
 from typing import Optional
 
+import torch.nn.functional as F
 from mmseg.models.decode_heads import FPNHead
-from torch import Tensor
+from mmseg.models.utils import Upsample
+from torch import Tensor, nn
 
 from mmsterf.registry import MODELS
 from mmsterf.snn import SpikeConv2d, rate
+
+
+class _Double(nn.Module):
+    """mmseg's Upsample by 2, in whole numbers: an exported graph with free height and width has no others."""
+
+    def __init__(self, mode: str, align_corners: Optional[bool]) -> None:
+        super().__init__()
+        self.mode, self.align_corners = mode, align_corners
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = [2 * side for side in x.shape[-2:]]
+        return F.interpolate(x, size, mode=self.mode, align_corners=self.align_corners)
 
 
 @MODELS.register_module()
@@ -33,6 +47,10 @@ class SpikingFPNHead(FPNHead):
         spiking = {'conv_cfg': {'type': 'mmsterf.SpikeConv2d', 'neuron': neuron}, 'act_cfg': None}
         super().__init__(*args, dropout_ratio=dropout_ratio, **{**kwargs, **spiking})
         self.conv_seg = SpikeConv2d(self.channels, self.out_channels, 1, neuron=neuron)
+        for head in self.scale_heads:
+            for name, child in head.named_children():
+                if isinstance(child, Upsample):
+                    head[int(name)] = _Double(child.mode, child.align_corners)
 
     def cls_seg(self, feat: Tensor) -> Tensor:
         """Logits (N, num_classes, H, W) of a map (T*N, channels, H, W)."""

@@ -1,0 +1,126 @@
+"""A network as a `torch.export` program, and that as a file."""
+
+import copy
+import os
+import warnings
+from pathlib import Path
+from typing import Optional
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from mmsterf.errors import InvalidInput
+
+FORMATS = {'torch': '.pt2', 'onnx': '.onnx', 'openvino': '.xml'}
+"""Endings of files by format."""
+OPSET = 20
+
+
+def export_program(network: nn.Module, example: Tensor, dynamic: str = 'none') -> ExportedProgram:
+    """Trace a network into a graph of PyTorch's core operators, neurons included (clip, round).
+
+    Args:
+        network (nn.Module): In evaluation mode, folded (`mmsterf.snn.fold_norms`); takes one tensor.
+        example (Tensor): An input; its first axis has at least 2 entries where it is to be free.
+        dynamic (str): 'none'; 'batch' leaves the number of images or regions free; 'size' the height and width too.
+
+    Raises:
+        InvalidInput: Names the operation that cannot be exported.
+    """
+    axes = {'none': (), 'batch': (0,), 'size': (0, 2, 3)}[dynamic]
+    shapes = (dict.fromkeys(axes, Dim.AUTO),) if axes else None
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            program = torch.export.export(network, (example,), dynamic_shapes=shapes)
+    except Exception as error:
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise InvalidInput(f'{type(network).__name__} cannot be exported: {" ".join(reason.split())[:300]}') from error
+    return program
+
+
+def write(program: ExportedProgram, kind: str, file: Path, names: Optional[list] = None) -> Path:
+    """Write a program to a file, whole or not at all; OpenVINO's weights go beside it (.bin).
+
+    Args:
+        program (ExportedProgram): From `export_program`.
+        kind (str): A key of `FORMATS`.
+        file (Path): Where to; its folder exists.
+        names (list[str], optional): Of the outputs.
+
+    Raises:
+        InvalidInput: If the format's package is absent or cannot express an operation.
+    """
+    part = file.with_name(f'.{os.getpid()}.{file.name}')
+    moves = {part: file}
+    try:
+        if kind == 'torch':
+            torch.export.save(program, part)
+        elif kind == 'onnx':
+            _write_onnx(program, part, names)
+        else:
+            ov = package('openvino', 'openvino')
+            ov.save_model(convert(program), part, compress_to_fp16=False)
+            moves[part.with_suffix('.bin')] = file.with_suffix('.bin')
+        for source, target in moves.items():
+            os.replace(source, target)
+    finally:
+        for source in moves:
+            source.unlink(missing_ok=True)
+    return file
+
+
+def _write_onnx(program: ExportedProgram, file: Path, names: Optional[list]) -> None:
+    onnx = package('onnx', 'onnx')
+    package('onnxscript', 'onnx')
+    # The exporter's optimiser makes Clip of the neurons, but can leave nodes out of order where sizes are free.
+    for optimize in (True, False):
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            model = torch.onnx.export(
+                copy.deepcopy(program),
+                dynamo=True,
+                optimize=optimize,
+                opset_version=OPSET,
+                input_names=['input'],
+                output_names=names,
+                verbose=False,
+            )
+        model.save(str(file))
+        try:
+            onnx.checker.check_model(str(file), full_check=True)
+            break
+        except onnx.checker.ValidationError as error:
+            if not optimize:
+                text = ' '.join(str(error).split())[:300]
+                raise InvalidInput(f'the network is no valid ONNX graph: {text}') from error
+    foreign = sorted({node.domain for node in onnx.load(str(file), load_external_data=False).graph.node} - {''})
+    if foreign:
+        raise InvalidInput(f'the graph has operators of {", ".join(foreign)}, which are not standard ones of ONNX')
+
+
+def convert(program: ExportedProgram):
+    """The program as a model of OpenVINO, its input with the axes of the program.
+
+    Raises:
+        InvalidInput: If OpenVINO is absent or lacks an operation.
+    """
+    ov = package('openvino', 'openvino')
+    try:
+        return ov.convert_model(program)
+    except Exception as error:
+        text = ' '.join(str(error).split())
+        raise InvalidInput(f'OpenVINO cannot express the network: {text[:300]}') from error
+
+
+def package(name: str, extra: str):
+    """Import an optional package.
+
+    Raises:
+        InvalidInput: If it is not installed.
+    """
+    try:
+        return __import__(name)
+    except ImportError as error:
+        raise InvalidInput(f"{name} is needed here: pip install 'mmsterf[{extra}]' ({error})") from error

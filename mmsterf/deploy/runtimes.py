@@ -1,0 +1,88 @@
+"""Runtimes: each takes a file or a program, and gives a function from an array to a list of arrays."""
+
+from pathlib import Path
+from typing import Callable, Optional, Union
+
+import numpy as np
+import torch
+from torch.export import ExportedProgram
+
+from mmsterf.errors import InvalidInput
+
+from .exporting import FORMATS, convert, package
+
+BACKENDS = ('openvino', 'onnxruntime', 'torch')
+PRECISIONS = ('f32', 'bf16')
+
+
+def backend_of(file: Path) -> str:
+    """The runtime of a file, by its ending.
+
+    Raises:
+        InvalidInput: If there is none.
+    """
+    kind = next((kind for kind, ending in FORMATS.items() if file.suffix == ending), None)
+    if kind is None:
+        raise InvalidInput(f'{file} must end in one of {", ".join(FORMATS.values())}')
+    return {'onnx': 'onnxruntime'}.get(kind, kind)
+
+
+def runtime(source: Union[Path, ExportedProgram], backend: str, threads: Optional[int] = None, precision: str = 'f32'):
+    """Load a network into a runtime, on CPU.
+
+    Args:
+        source (Path | ExportedProgram): A file of `mmsterf.deploy.write`, or a program; ONNX Runtime takes files.
+        backend (str): One of `BACKENDS`.
+        threads (int, optional): As many as PyTorch has by default.
+        precision (str): 'f32' or, with OpenVINO, 'bf16'.
+
+    Returns:
+        Callable: From an array (float32) to a list of arrays.
+
+    Raises:
+        InvalidInput: If the backend is unknown, absent, or does not take the source.
+    """
+    if backend not in BACKENDS:
+        raise InvalidInput(f'backend must be one of {", ".join(BACKENDS)}, got {backend!r}')
+    if precision not in PRECISIONS or (precision != 'f32' and backend != 'openvino'):
+        raise InvalidInput(f'precision must be f32, or bf16 with openvino; got {precision!r} with {backend}')
+    threads = threads or torch.get_num_threads()
+    return _LOADERS[backend](source, threads, precision)
+
+
+def _openvino(source, threads: int, precision: str) -> Callable:
+    ov = package('openvino', 'openvino')
+    model = convert(source) if isinstance(source, ExportedProgram) else str(source)
+    settings = {'INFERENCE_NUM_THREADS': threads, 'INFERENCE_PRECISION_HINT': precision}
+    request = ov.Core().compile_model(model, 'CPU', settings).create_infer_request()
+
+    def run(x: np.ndarray) -> list:
+        # Copied: the next call writes to the same memory.
+        return [np.array(value) for value in request.infer([np.ascontiguousarray(x)]).values()]
+
+    return run
+
+
+def _onnxruntime(source, threads: int, precision: str) -> Callable:
+    if isinstance(source, ExportedProgram):
+        raise InvalidInput('onnxruntime takes a file: write the program as onnx first')
+    ort = package('onnxruntime', 'onnx')
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = ort.InferenceSession(str(source), options, providers=['CPUExecutionProvider'])
+    name = session.get_inputs()[0].name
+    return lambda x: session.run(None, {name: x})
+
+
+def _torch(source, threads: int, precision: str) -> Callable:
+    program = source if isinstance(source, ExportedProgram) else torch.export.load(source)
+    module = program.module()
+
+    def run(x: np.ndarray) -> list:
+        with torch.inference_mode():
+            return [value.numpy() for value in module(torch.from_numpy(x))]
+
+    return run
+
+
+_LOADERS = {'openvino': _openvino, 'onnxruntime': _onnxruntime, 'torch': _torch}

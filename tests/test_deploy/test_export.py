@@ -1,0 +1,113 @@
+"""Exported networks against PyTorch: formats, parts, sizes; a process without torch; bad input."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mmsterf.deploy import compiled, export_program, networks, write
+from mmsterf.errors import InvalidInput
+from mmsterf.models import MetaSDT, SpikeDrivenTransformer
+from mmsterf.snn import fold_norms
+
+ROOT = Path(__file__).parents[2]
+SMALL = {'embed_dims': (8, 8, 8, 8), 'depths': (1, 1, 1, 1, 1)}
+SIZES = [(2, 64, 96), (1, 96, 160), (3, 50, 70)]
+BACKBONES = {
+    'mlpixer_raster': lambda: MetaSDT(SMALL, mixer={'type': 'MLPixer'}, mlp_ratio=2),
+    'srb_raster': lambda: MetaSDT(SMALL, mixer={'type': 'SRB'}, mlp_ratio=2),
+    'lif_over_time': lambda: SpikeDrivenTransformer(embed_dims=32, depth=1, time_steps=2),
+}
+
+
+def lively(model: torch.nn.Module) -> torch.nn.Module:
+    """Folded, with gains of 1, so that neurons fire."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.constant_(module.weight, 1.0)
+    return fold_norms(model)
+
+
+@pytest.mark.parametrize('name', BACKBONES)
+def test_openvino_equals_pytorch_at_any_size(name):
+    pytest.importorskip('openvino')
+    model = lively(BACKBONES[name]())
+    other = compiled(model, 'openvino', torch.randn(1, 3, 64, 96))
+    for n, h, w in SIZES:
+        x = torch.randn(n, 3, h, w)
+        for found, expected in zip(other(x), model(x)):
+            assert expected.abs().max() > 0
+            torch.testing.assert_close(found, expected.detach(), rtol=1e-5, atol=1e-5)
+
+
+def test_onnx_is_standard_and_runs_without_torch(tmp_path):
+    onnx = pytest.importorskip('onnx')
+    pytest.importorskip('onnxruntime')
+    model = lively(BACKBONES['srb_raster']())
+    program = export_program(networks(model, 'backbone', (64, 96))[''].eval(), torch.randn(2, 3, 64, 96), 'size')
+    file = write(program, 'onnx', tmp_path / 'model.onnx')
+    graph = onnx.load(file).graph
+    kinds = {node.op_type for node in graph.node}
+    assert {'Clip', 'Round', 'Conv', 'MatMul'} <= kinds and {node.domain for node in graph.node} == {''}
+    x = [torch.randn(n, 3, h, w) for n, h, w in SIZES]
+    np.savez(tmp_path / 'inputs.npz', *[value.numpy() for value in x])
+    script = (
+        'import sys, numpy, onnxruntime\n'
+        f"session = onnxruntime.InferenceSession(r'{file}')\n"
+        f"inputs = numpy.load(r'{tmp_path / 'inputs.npz'}')\n"
+        "found = {f'{k}.{i}': v for k in inputs for i, v in enumerate(session.run(None, {'input': inputs[k]}))}\n"
+        f"numpy.savez(r'{tmp_path / 'outputs.npz'}', **found)\n"
+        "assert not {'torch', 'mmsterf'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, '-c', script], check=True, cwd=tmp_path)
+    found = np.load(tmp_path / 'outputs.npz')
+    for i, value in enumerate(x):
+        for j, expected in enumerate(model(value)):
+            np.testing.assert_allclose(found[f'arr_{i}.{j}'], expected.detach(), rtol=1e-5, atol=1e-5)
+
+
+def export(*args, cwd: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(ROOT / 'tools/deployment/export.py'), *map(str, args)]
+    return subprocess.run(command, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def test_tool_exports_a_detector_with_its_roi_heads(tmp_path):
+    pytest.importorskip('openvino')
+    config = ROOT / 'configs/mask_rcnn_sdt_mlpixer_digits.py'
+    small = ['--cfg-options', 'model.backbone.arch.depths=[1,1,1,1,1]', 'model.backbone.mlp_ratio=1']
+    done = export(config, '--format', 'openvino', '--size', 64, 64, '--out', tmp_path / 'd.xml', *small, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
+        f'd{part}{end}' for part in ('', '_box', '_mask') for end in ('.xml', '.bin', '.json')
+    )
+    facts = json.loads((tmp_path / 'd.json').read_text())
+    assert facts['input']['shape'] == [1, 3, 64, 64] and facts['classes'] == list('0123456789')
+    assert [o['name'] for o in facts['outputs']][:5] == [f'map{i}' for i in range(5)]
+    assert facts['normalisation']['channels'] == 'RGB' and facts['out_strides'] == [4, 8, 16, 16]
+    box = json.loads((tmp_path / 'd_box.json').read_text())
+    assert box['input']['shape'] == [None, 64, 7, 7] and [o['name'] for o in box['outputs']] == [
+        'cls_score',
+        'bbox_pred',
+    ]
+    again = export(config, '--format', 'openvino', '--out', tmp_path / 'd.xml', cwd=tmp_path)
+    assert again.returncode == 1 and '--force' in again.stdout.splitlines()[-1] and 'Traceback' not in again.stdout
+
+
+def test_tool_exports_a_segmentor_of_any_size(tmp_path):
+    config = ROOT / 'configs/semantic_fpn_sdt_mlpixer_digits.py'
+    out = tmp_path / 's.pt2'
+    done = export(config, '--format', 'torch', '--dynamic', '--size', 80, 80, '--out', out, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert json.loads((tmp_path / 's.json').read_text())['outputs'] == [{'name': 'logits', 'shape': [2, 11, 80, 80]}]
+    assert torch.export.load(out).module()(torch.rand(1, 3, 96, 64))[0].shape == (1, 11, 96, 64)
+    bad = export(config, '--format', 'onnx', '--out', 's.xml', cwd=tmp_path)
+    assert bad.returncode == 1 and 'end in .onnx' in bad.stdout.splitlines()[-1]
+
+
+def test_unknown_backend():
+    with pytest.raises(InvalidInput, match='backend must be one of openvino, onnxruntime, torch'):
+        compiled(torch.nn.Conv2d(3, 4, 1), 'tensorrt', torch.randn(1, 3, 32, 32))
