@@ -1,6 +1,7 @@
 """Command lines of tools/train.py and tools/test.py, with mmdet's flags, for detection and segmentation alike."""
 
 import argparse
+import logging
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Optional
 
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from mmsterf.errors import InvalidInput, command_line, keep
@@ -22,6 +24,7 @@ from .config import allow_no_workers, load_config
 from .data import check_data, check_labels_when_read, name_files_that_fail
 from .data_checks import check_contents, log_findings, refuse
 from .device import adapt_to_device, enable_amp
+from .inherited import inherited_settings
 from .orphans import end_with_parent
 from .outputs import ResultFolder, check_new_file, check_writable, leave_nothing
 from .resuming import find_checkpoint, prepare_resume
@@ -77,6 +80,9 @@ def train(argv: Optional[Sequence[str]] = None) -> Runner:
             runner = checked_runner(cfg, users)
             log_findings(reports)
             check_start(runner.model, cfg.get('load_from'), bool(cfg.get('resume')))
+        if settings := inherited_settings(users):
+            text = f'inherited, and made for other data: {", ".join(settings)}; set in {args.config} what yours need'
+            print_log(text, logger='current', level=logging.WARNING)
         runner.train()
     return runner
 
