@@ -1,10 +1,11 @@
 """Spatio-temporal effective receptive fields of any `nn.Module`; needs torch and NumPy only."""
 
+from .axes import AXES
 from .calibrate import calibrated, firing_rates
 from .core import STERF, st_erf
 from .files import replace_file, write_csv, write_json, write_maps
 from .inputs import Noise, locate
-from .layers import AXES, Layer, probe, select
+from .layers import Layer, probe, select
 from .metrics import measure
 from .state import same_randomness, untouched
 

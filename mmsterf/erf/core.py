@@ -8,7 +8,7 @@ Effective Receptive Fields of Spiking Neural Networks", NeurIPS 2025, section 3;
 "Understanding the Effective Receptive Field in Deep Convolutional Neural Networks", NeurIPS 2016.
 """
 
-import warnings
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Optional, Union
@@ -19,11 +19,17 @@ from torch import Tensor, nn
 from torch.autograd.graph import get_gradient_edge
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from .axes import Order, check_order
 from .inputs import INPUTS, Position, batched, chain, locate, pack, samples_of
-from .layers import AXES, Layer, probe, select, tensors
+from .layers import Layer, probe, select, tensors
+from .notes import in_front, notes_on
 from .state import reset_neurons, untouched
 
 STEPS = ('last', 'all', 'sum')
+CANCELS = 1e-3
+"""Ones over the channels that give less than this part of what random signs give have cancelled."""
+
+_LOG = logging.getLogger('mmsterf.erf')  # without any set-up, Python prints warnings of loggers to stderr
 
 
 @dataclass
@@ -41,6 +47,8 @@ class STERF:
         grid: (h, w) of the layer's output.
         time_steps: T.
         step: Output step: an index, 'last', 'all' or 'sum'.
+        cancels: Whether the gradient cancels over the channels, as behind a layer norm: then the map is rounding error.
+        notes: What a reader has to know about the map, a sentence each.
     """
 
     layer: str
@@ -52,6 +60,8 @@ class STERF:
     grid: tuple[int, int]
     time_steps: int
     step: Union[int, str]
+    cancels: bool = False
+    notes: tuple[str, ...] = ()
 
     def spatial(self, weights: Optional[Sequence[float]] = None) -> np.ndarray:
         """Return the spatial ERF (H, W): the mean over delays, weighted by `weights` (D values, default equal)."""
@@ -69,12 +79,14 @@ def st_erf(
     *,
     time_steps: int = 1,
     input_time: str = 'auto',
-    axes: Union[str, dict[str, str]] = 'auto',
+    axes: Union[Order, dict[str, Order]] = 'auto',
     position: Position = 'center',
     step: Union[int, str] = 'last',
     batch_size: int = 4,
     forward: Optional[Callable[[nn.Module, Tensor], object]] = None,
     progress: Optional[Callable[[int, int], None]] = None,
+    in_front_of_norms: bool = False,
+    notify: Callable[[str], None] = _LOG.warning,
 ) -> dict[str, STERF]:
     """Return the ST-ERF of layers of a model, averaged over inputs.
 
@@ -90,8 +102,9 @@ def st_erf(
         input_time: What the model takes: 'image' (N, C, H, W), shown for all T steps; 'sequence' (T, N, C, H, W); or
             'folded' (T*N, C, H, W), time-major. 'auto' takes tensors with 5 axes and samples with 4 for a sequence,
             others for images. Samples (C, H, W) are repeated over T where the model takes a sequence.
-        axes: Order of the axes of the outputs, one of `AXES`, or a dict from layer patterns to that. 'auto' reads it
-            from the shape (see `read_axes`).
+        axes: Order of the axes of the outputs: one of `AXES`, one with L and the number of tokens in front of the grid
+            (``('NLC', 5)``), or a dict from layer patterns to that. 'auto' follows rows and columns through the graph
+            (`Lineage`), and guesses from the shape, with a note, where an op is not understood.
         position: See `locate`.
         step: Output step whose gradient is taken: an index, 'last', 'all' (every step by itself; each delay is averaged
             over the steps that have it), or 'sum' (all steps at once, as published for the spatial ERF; the delay is
@@ -99,6 +112,8 @@ def st_erf(
         batch_size: Inputs per forward pass. Peak memory grows with it.
         forward: ``forward(model, x)`` runs the model; default ``model(x)``.
         progress: ``progress(done, total)`` is called after every back-propagation; total is 0 when unknown.
+        in_front_of_norms: Take the layer in front where one ends in a layer norm, behind which ones may cancel.
+        notify: Called with every note on a result (`STERF.notes`); default is a warning of the logger `mmsterf.erf`.
 
     Returns:
         `STERF` by layer name, in the order of `layers`.
@@ -119,23 +134,23 @@ def st_erf(
         usable, reasons = probe(bare, leaf, size, time_steps, axes, forward)
         chosen = select(bare, layers, usable, reasons)
         _check_steps(chosen, step)
-        normed = [layer.name for layer in chosen if layer.normed]
-        if normed:
-            warnings.warn(
-                f'{", ".join(normed)} end in a layer norm: ones over all channels cancel behind it (exactly, if its '
-                'gains are equal), so maps may be rounding errors. Choose layers in front of it',
-                stacklevel=2,
-            )
+        if in_front_of_norms:
+            chosen = list({c.name: c for c in (in_front(layer, usable) for layer in chosen)}.values())
         streams = [_Stream() for _ in chosen]
         done = 0
         for batch in batched(chain(first, samples), batch_size):
             x = pack(batch, input_time, like)
             captured = _capture(bare, x, chosen, time_steps, forward)
+            if not done:
+                cells = [locate(position, size, layer.grid) for layer in chosen]
+                cancelled = [
+                    _cancels(layer, calls, x, cell, step, time_steps, input_time, len(batch))
+                    for layer, calls, cell in zip(chosen, captured, cells)
+                ]
             # deepest first: its graph holds the others', which then stay warm in the cache
             for k in reversed(range(len(chosen))):
-                cell = locate(position, size, chosen[k].grid)
                 last = k == 0
-                maps = _maps(chosen[k], captured[k], x, cell, step, time_steps, input_time, len(batch), not last)
+                maps = _maps(chosen[k], captured[k], x, cells[k], step, time_steps, input_time, len(batch), not last)
                 for sample in maps:
                     streams[k].add(sample)
                 done += len(batch)
@@ -143,13 +158,13 @@ def st_erf(
                     progress(done, total * len(chosen))
             del captured, x
     result = {}
-    for layer, stream in zip(chosen, streams):
-        if not np.isfinite(stream.mean).all():
-            warnings.warn(f'the gradient of layer {layer.name!r} is not finite', stacklevel=2)
+    for layer, stream, cell, cancels in zip(chosen, streams, cells, cancelled):
         result[layer.name] = STERF(
-            layer.name, stream.mean, stream.sem(), stream.num, pixel, locate(position, size, layer.grid), layer.grid,
-            time_steps, step,
+            layer.name, stream.mean, stream.sem(), stream.num, pixel, cell, layer.grid,
+            time_steps, step, cancels, tuple(notes_on(layer, cancels, bool(np.isfinite(stream.mean).all()))),
         )  # fmt: skip
+        for note in result[layer.name].notes:
+            notify(note)
     return result
 
 
@@ -211,7 +226,16 @@ def _contiguous_gradient(module, args, output) -> None:
         output.register_hook(Tensor.contiguous)
 
 
-def _maps(layer, calls, x, cell, step, time_steps, input_time, num, retain) -> np.ndarray:
+def _cancels(layer, calls, x, cell, step, time_steps, input_time, num) -> bool:
+    """Tell whether ones over the channels give (next to) nothing where random signs give something."""
+    step = 'last' if step == 'all' else step
+    ones, signs = (
+        _maps(layer, calls, x, cell, step, time_steps, input_time, num, True, s).sum() for s in (False, True)
+    )
+    return bool(ones < max(CANCELS, 16 * torch.finfo(x.dtype).eps) * signs)
+
+
+def _maps(layer, calls, x, cell, step, time_steps, input_time, num, retain, signs=False) -> np.ndarray:
     """Return the maps (N, D, H, W) of one layer for a batch."""
 
     def gradient(t, retain_graph):
@@ -219,7 +243,7 @@ def _maps(layer, calls, x, cell, step, time_steps, input_time, num, retain) -> n
         if layer.time == 'calls' and isinstance(t, int):
             picked = [calls[t]]
         edges, likes = zip(*picked)
-        seeds = [layer.seed(torch.empty_like(y, device=x.device), cell, t, time_steps) for y in likes]
+        seeds = [layer.seed(torch.empty_like(y, device=x.device), cell, t, time_steps, signs) for y in likes]
         (grad,) = torch.autograd.grad(edges, x, seeds, retain_graph=retain_graph)
         grad = grad.detach().abs()
         if input_time == 'image':
@@ -250,9 +274,8 @@ def _check(time_steps, input_time, axes, step, batch_size) -> None:
         raise ValueError(f'batch_size must be a positive integer, got {batch_size!r}')
     if input_time not in ('auto', *INPUTS):
         raise ValueError(f'input_time must be one of auto, {", ".join(INPUTS)}, got {input_time!r}')
-    for order in [axes] if isinstance(axes, str) else axes.values():
-        if order not in ('auto', *AXES):
-            raise ValueError(f'axes must be one of auto, {", ".join(AXES)}, got {order!r}')
+    for order in axes.values() if isinstance(axes, dict) else [axes]:
+        check_order(order)
     if not (step in STEPS if isinstance(step, str) else isinstance(step, int) and -time_steps <= step < time_steps):
         raise ValueError(f'step must be one of {", ".join(STEPS)} or an index below {time_steps}, got {step!r}')
 

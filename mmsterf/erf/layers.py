@@ -4,15 +4,14 @@ import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Optional, Union
+from typing import NamedTuple, Optional, Union
 
 import torch
 from torch import Tensor, nn
 
+from .axes import Order, axes_of, channels_of
+from .lineage import Lineage
 from .state import reset_neurons
-
-AXES = ('NCHW', 'NHWC', 'NLC', 'NCL', 'TNCHW', 'TNHWC', 'TNLC', 'TNCL')
-"""Axis orders of a layer's output. Without T, time is folded into N (time-major), or absent."""
 
 _VIEWS = (
     'View',
@@ -26,7 +25,6 @@ _VIEWS = (
     'Squeeze',
     'Unsqueeze',
 )
-_CHANNELS_FIRST = (nn.modules.conv._ConvNd, nn.modules.batchnorm._BatchNorm, nn.GroupNorm)
 
 
 @dataclass(frozen=True)
@@ -42,8 +40,11 @@ class Layer:
         grid: (h, w), the spatial size.
         time: Where output time steps are: 'none' (one step, or averaged over), 'folded', 'axis', or 'calls' (the module
             runs once per step).
-        prefix: Number of tokens in front of the grid (class token).
-        normed: Whether it comes straight out of a layer norm, whose channels sum to a constant if its gains are equal.
+        prefix: Number of tokens in front of the grid (class token, registers).
+        in_front: Where the output comes straight out of a layer norm, the layer in front of that norm, if it has a
+            name. Behind a norm, ones over all channels cancel if its gains are equal.
+        guess: Whether the axes were read from the shape alone.
+        stands_for: The layer that was asked for, if this is the one in front of its norm.
     """
 
     name: str
@@ -54,9 +55,13 @@ class Layer:
     grid: tuple[int, int]
     time: str
     prefix: int = 0
-    normed: bool = False
+    in_front: str = ''
+    guess: bool = False
+    stands_for: str = ''
 
-    def seed(self, like: Tensor, cell: tuple[int, int], step: Union[int, slice], time_steps: int) -> Tensor:
+    def seed(
+        self, like: Tensor, cell: tuple[int, int], step: Union[int, slice], time_steps: int, signs: bool = False
+    ) -> Tensor:
         """Return the gradient to put into the output: ones over all channels at one grid cell.
 
         Args:
@@ -64,6 +69,7 @@ class Layer:
             cell: (row, column) on the grid.
             step: Output step, or a slice of steps; has no meaning where `time` is 'none' or 'calls'.
             time_steps: T.
+            signs: Put random signs, the same every time, in place of ones.
         """
         seed = torch.zeros(like.shape, dtype=like.dtype, device=like.device)
         view = seed
@@ -74,8 +80,16 @@ class Layer:
         row, column = cell
         token = self.prefix + row * self.grid[1] + column
         place = {'CHW': (row, column), 'HWC': (row, column, slice(None)), 'LC': (token, slice(None)), 'CL': (token,)}
-        view[(..., *place[self.axes.lstrip('TN')])] = 1
+        place = (..., *place[self.axes.lstrip('TN')])
+        view[place] = _signs(view[place].shape[-1]).to(view) if signs else 1
         return seed
+
+
+def _signs(num: int) -> Tensor:
+    signs = torch.randint(0, 2, (num,), generator=torch.Generator().manual_seed(0)) * 2 - 1
+    if num > 1 and signs.sum().abs() == num:
+        signs[0] = -signs[0]  # equal signs are ones
+    return signs
 
 
 def tensors(output) -> list[Tensor]:
@@ -89,61 +103,12 @@ def tensors(output) -> list[Tensor]:
     return [t for item in output for t in tensors(item)]
 
 
-def _fits(h: int, w: int, size: tuple[int, int]) -> bool:
-    """Tell whether an h x w grid can come from an image of `size` by one stride, rounded up or down."""
-    return abs(h * size[1] - w * size[0]) <= max(size)
-
-
-def token_grid(count: int, size: tuple[int, int]) -> Optional[tuple[int, int]]:
-    """Return (h, w) with h * w = `count` whose ratio is that of an image of `size` (H, W), or None."""
-    pairs = [(h, count // h) for h in range(1, count + 1) if count % h == 0]
-    pairs = [p for p in pairs if _fits(*p, size)]
-    return min(pairs, key=lambda p: abs(p[0] * size[1] - p[1] * size[0]), default=None)
-
-
-def read_axes(
-    shape: tuple[int, ...], size: tuple[int, int], time_steps: int = 1, axes: str = 'auto', channels: str = 'any'
-) -> Optional[tuple[str, tuple[int, int], int]]:
-    """Read a layer's output for one sample: (axes, grid, prefix), or None if it has no spatial shape.
-
-    Args:
-        shape: Shape of the output; its leading axis is 1, T, or it has a time axis T in front of an axis of 1.
-        size: (H, W) of the input image.
-        time_steps: T.
-        axes: One of `AXES`, or 'auto'. Then maps are told from tokens by the number of axes, and (C, H, W) from
-            (H, W, C), (L, C) from (C, L) by the ratio H : W; if both fit, (C, H, W) and (L, C) win.
-        channels: 'first', 'last' or 'any': what is known about the module.
-    """
-    if axes != 'auto':
-        orders = [axes]
-    else:
-        orders = ['NCHW', 'NHWC', 'TNLC', 'TNCL', 'NLC', 'NCL', 'TNCHW', 'TNHWC']
-        if channels != 'any':
-            orders = [o for o in orders if o.endswith('C') == (channels == 'last')]
-    orders = [o for o in orders if len(o) == len(shape)]
-    for order in orders:
-        leading = (time_steps, 1) if order[0] == 'T' else (1,) if shape[0] == 1 else (time_steps,)
-        if shape[: len(leading)] != leading or not all(shape):
-            continue
-        if 'L' in order:
-            tokens = shape[order.index('L')]
-            for prefix in (0, 1):
-                grid = token_grid(tokens - prefix, size)
-                if grid:
-                    return order, grid, prefix
-        else:
-            grid = shape[order.index('H')], shape[order.index('W')]
-            if axes != 'auto' or _fits(*grid, size):
-                return order, grid, 0
-    return None
-
-
 def probe(
     model: nn.Module,
     x: Tensor,
     size: tuple[int, int],
     time_steps: int = 1,
-    axes: Union[str, dict[str, str]] = 'auto',
+    axes: Union[Order, dict[str, Order]] = 'auto',
     forward: Optional[Callable] = None,
 ) -> tuple[dict[str, Layer], dict[str, str]]:
     """Run one sample and return the layers that have a receptive field, and for all others the reason why not.
@@ -153,15 +118,21 @@ def probe(
         x: Input of one sample, asking for its gradient.
         size: (H, W) of the image.
         time_steps: T.
-        axes: Axis order of outputs, one of `AXES` or 'auto', or a dict from name patterns to that.
+        axes: Axis order of outputs (see `Order`), or a dict from name patterns to that.
         forward: ``forward(model, x)``; default ``model(x)``.
     """
     names = {m: n or '.' for n, m in model.named_modules()}
-    calls: dict[str, list[list[tuple]]] = {n: [] for n in names.values()}
+    calls: dict[str, list[list[_Seen]]] = {n: [] for n in names.values()}
+    lineage = Lineage(x)
 
     def look(module, args, kwargs, output):
-        found = [(tuple(t.shape), t.requires_grad, _is_normed(t)) for t in tensors(output)]
-        calls[names[module]].append(found)
+        name, channels = names[module], channels_of(module)
+        found = []
+        for i, y in enumerate(tensors(output)):
+            order = axes if not isinstance(axes, dict) else _order(axes, name, i)
+            read = axes_of(y, lineage, size, time_steps, order, channels) if y.requires_grad else (None, '')
+            found.append(_Seen(tuple(y.shape), y.requires_grad, read, *_origins(y)))
+        calls[name].append(found)
 
     handles = [m.register_forward_hook(look, with_kwargs=True) for m in names]
     try:
@@ -176,43 +147,71 @@ def probe(
         aside = isinstance(module, nn.Sequential) and len(module) and not calls[names[module]]
         return runs(module[-1]) if aside else module
 
-    layers, reasons = {}, {}
+    layers, reasons, origins = {}, {}, {}
     for module, name in names.items():
         module = runs(module)
         made = calls[names[module]]
         outputs = made[0] if made else []
         keys = [name] if len(outputs) == 1 else [f'{name}:{i}' for i in range(len(outputs))]
-        for i, (key, (shape, connected, normed)) in enumerate(zip(keys, outputs)):
-            order = axes if isinstance(axes, str) else next((a for p, a in axes.items() if _matches(key, p)), 'auto')
-            found = read_axes(shape, size, time_steps, order, _channels(module))
-            if not connected:
+        for i, (key, seen) in enumerate(zip(keys, outputs)):
+            found, why = seen.read
+            if not seen.connected:
                 reasons[key] = 'does not depend on the input'
             elif not found:
-                reasons[key] = f'has no spatial shape: {shape} for one image of {size[0]} x {size[1]}'
+                reasons[key] = why
             else:
-                time = _time(found[0], shape, time_steps, len(made))
-                layers[key] = Layer(key, module, i, shape, found[0], found[1], time, found[2], normed)
+                time = _time(found[0], seen.shape, time_steps, len(made))
+                layers[key] = Layer(
+                    key, module, i, seen.shape, found[0], found[1], time, found[2], guess=why == 'guess'
+                )  # fmt: skip
+                origins[key] = seen
         if not outputs:
             reasons[name] = 'returns no floating-point tensor' if made else 'never runs in the forward pass'
         elif len(outputs) > 1:
             usable = next((layers[k] for k in keys if k in layers), None)
             if usable:
+                origins[name] = origins[usable.name]
                 layers[name] = replace(usable, name=name)
             else:
                 reasons[name] = '; '.join(f'{k} {reasons[k]}' for k in keys)
+    made_by: dict = {}
+    for key, seen in origins.items():
+        made_by.setdefault(seen.origin, []).append(key)
+    for key, seen in origins.items():
+        in_front = seen.normed and min(made_by.get(seen.normed, []), key=lambda n: (':' in n, len(n)), default='')
+        if in_front:
+            layers[key] = replace(layers[key], in_front=in_front)
     return layers, reasons
 
 
-def _is_normed(y: Tensor) -> bool:
-    node = y.grad_fn
-    while node is not None and node.name().startswith(_VIEWS):
-        node = node.next_functions[0][0]
-    return node is not None and node.name().startswith('NativeLayerNorm')
+class _Seen(NamedTuple):
+    """One output of one call: shape, whether it depends on the input, `axes_of`, the op that made it, and, if that is a
+    layer norm, the op in front.
+    """
+
+    shape: tuple
+    connected: bool
+    read: tuple
+    origin: object
+    normed: object
 
 
-def _channels(module: nn.Module) -> str:
-    # exactly nn.Linear: a subclass may view its rows as something else
-    return 'first' if isinstance(module, _CHANNELS_FIRST) else 'last' if type(module) is nn.Linear else 'any'
+def _order(axes: dict, name: str, index: int) -> Order:
+    keys = (f'{name}:{index}', name)
+    return next((order for pattern, order in axes.items() if any(_matches(k, pattern) for k in keys)), 'auto')
+
+
+def _origins(y: Tensor) -> tuple:
+    """The op that made a tensor, behind views of its result; and, if that is a layer norm, the op in front of it."""
+
+    def behind_views(node):
+        while node is not None and node.name().startswith(_VIEWS):
+            node = node.next_functions[0][0]
+        return node
+
+    origin = behind_views(y.grad_fn)
+    normed = origin is not None and origin.name().startswith('NativeLayerNorm')
+    return origin, behind_views(origin.next_functions[0][0]) if normed else None
 
 
 def _time(axes: str, shape: tuple[int, ...], time_steps: int, calls: int) -> str:

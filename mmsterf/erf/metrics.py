@@ -163,9 +163,10 @@ def measure(result: STERF) -> dict[str, Union[str, int, float]]:
     area_50, area_99 and the sides side_20 ... (`centred_box`); nonzero, the share of pixels that are not exactly zero;
     radius, centroid_row, centroid_column (`moments`); sigma_v, sigma_h, r2_v, r2_h of the vertical and horizontal
     profile (`fit_gaussian`); entropy_coverage; centre_share; decay_constant, half_life, decay_r2 (`temporal_decay`);
-    relative_sem, the standard error of the map relative to it, sum(sem) / sum(mean). Lengths are input pixels.
+    relative_sem, the standard error of the map relative to it, sum(sem) / sum(mean); cancels and notes of the result.
+    Lengths are input pixels. Of a map that cancels, all numbers are those of an empty one: NaN, and sides of 0.
     """
-    a = result.spatial()
+    a = result.spatial() * (not result.cancels)
     out = {
         'layer': result.layer,
         'num': result.num,
@@ -181,13 +182,14 @@ def measure(result: STERF) -> dict[str, Union[str, int, float]]:
     for share in SHARES:
         side, area = centred_box(a, share, result.centre)
         out[f'side_{round(100 * share)}'], out[f'area_{round(100 * share)}'] = side, area
-    out['nonzero'] = float((a > 0).mean())
+    out['nonzero'] = math.nan if result.cancels else float((a > 0).mean())
     out['centroid_row'], out['centroid_column'], out['radius'] = moments(a)
     for name, profile in zip('vh', profiles(a)):
         fit = fit_gaussian(profile)
         out[f'sigma_{name}'], out[f'r2_{name}'] = fit['sigma'], fit['r2']
     out['entropy_coverage'] = entropy_coverage(a)
     out['centre_share'] = centre_share(a, result.centre)
-    out.update(temporal_decay(result.temporal()))
+    out.update(temporal_decay(result.temporal() * (not result.cancels)))
     out['relative_sem'] = float(result.sem.sum() / result.mean.sum()) if a.any() else math.nan
+    out['cancels'], out['notes'] = result.cancels, '; '.join(result.notes)
     return out

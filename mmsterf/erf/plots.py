@@ -39,7 +39,8 @@ def scale_bar(width: int) -> int:
     return int(max(m * power for m in (1, 2, 5) if m * power <= max(width / 4, 1)))
 
 
-def draw_map(ax: Axes, a: np.ndarray, scale: str = 'linear', centre: Optional[tuple] = None, top: float = 0.0):
+def draw_map(ax: Axes, a: np.ndarray, scale: str = 'linear', centre: Optional[tuple] = None, top: float = 0.0,
+             empty: str = 'empty'):  # fmt: skip
     """Draw one map (H, W) relative to its maximum (or `top`), with a scale bar; return the image for a colour bar.
 
     Args:
@@ -48,6 +49,7 @@ def draw_map(ax: Axes, a: np.ndarray, scale: str = 'linear', centre: Optional[tu
         scale: 'linear', or 'log' for the powers of ten below the maximum.
         centre: (row, column) to mark.
         top: Value that is white; default the maximum.
+        empty: What to write into a map without contributions.
     """
     if scale not in ('linear', 'log'):
         raise ValueError(f"scale must be 'linear' or 'log', got {scale!r}")
@@ -64,7 +66,7 @@ def draw_map(ax: Axes, a: np.ndarray, scale: str = 'linear', centre: Optional[tu
     for side in ax.spines.values():
         side.set_visible(False)
     if not a.any():
-        ax.text(0.5, 0.5, 'empty', transform=ax.transAxes, color='white', ha='center', va='center', fontsize=11)
+        ax.text(0.5, 0.5, empty, transform=ax.transAxes, color='white', ha='center', va='center', fontsize=11)
     bar = scale_bar(w)
     x, y = 0.04 * w, 0.95 * h
     ax.plot([x, x + bar], [y, y], color='white', lw=2.5, solid_capstyle='butt')
@@ -73,6 +75,13 @@ def draw_map(ax: Axes, a: np.ndarray, scale: str = 'linear', centre: Optional[tu
         ax.plot(centre[1], centre[0], '+', color='#4dd0e1', ms=6, mew=0.8)
     ax.set(xlim=(-0.5, w - 0.5), ylim=(h - 0.5, -0.5))
     return image
+
+
+def _shown(result: STERF) -> tuple[np.ndarray, str]:
+    """Map (D, H, W) to draw, and what to write if it is empty: nothing of a map that cancels is shown."""
+    if result.cancels:
+        return np.zeros_like(result.mean), 'cancels:\nrounding error'
+    return result.mean, 'empty'
 
 
 def _colour_bar(fig: Figure, image, axes, scale: str) -> None:
@@ -101,12 +110,13 @@ def _percent(value: float) -> str:
 
 def layer_figure(result: STERF, title: str = '', note: str = '') -> Figure:
     """Spatial ERF of one layer on linear and logarithmic colour scale, with the squares that hold 50 % and 99 %."""
-    a, numbers = result.spatial(), measure(result)
+    (mean, empty), numbers = _shown(result), measure(result)
+    a = mean.mean(0)
     ratio = min(max(a.shape[0] / a.shape[1], 0.4), 2.0)
     fig = _figure(9.4, 4.1 * ratio + 0.4, title or result.layer, note)
     axes = fig.subplots(1, 2)
     for ax, scale in zip(axes, ('linear', 'log')):
-        image = draw_map(ax, a, scale, result.centre)
+        image = draw_map(ax, a, scale, result.centre, empty=empty)
         for share, style in ((0.5, '-'), (0.99, '--')):
             side, _ = centred_box(a, share, result.centre)
             if side:
@@ -149,13 +159,15 @@ def overview_figure(
             if result is None:
                 ax.axis('off')
                 continue
-            a = result.spatial()
-            image = draw_map(ax, a, kind, result.centre)
+            mean, empty = _shown(result)
+            a = mean.mean(0)
+            image = draw_map(ax, a, kind, result.centre, empty=empty)
             above = list(models[rows[i - 1][0]])[j : j + 1] if i else []
             if above != [result.layer]:
                 ax.set_title(result.layer, fontsize=9, color=_INK)
             area = centred_box(a, 0.99, result.centre)[1]
-            ax.set_xlabel(f'99 %: {_percent(area)}   ≠ 0: {_percent((a > 0).mean())}', fontsize=7.5, color=_GREY)
+            support = math.nan if result.cancels else (a > 0).mean()
+            ax.set_xlabel(f'99 %: {_percent(area)}   ≠ 0: {_percent(support)}', fontsize=7.5, color=_GREY)
         label = kind if len(models) == 1 else model + (f' ({kind})' if scale == 'both' else '')
         axes[i][0].set_ylabel(label, fontsize=9.5, color=_INK)
         _colour_bar(fig, image, axes[i].tolist(), kind)
@@ -170,12 +182,12 @@ def delay_figure(results: Mapping[str, STERF], scale: str = 'log', title: str = 
     fig = _figure(delays * 2.2 + 1.2, len(results) * (2.2 * ratio + 0.25), title, note)
     axes = fig.subplots(len(results), delays, squeeze=False)
     for i, (row, result) in enumerate(zip(axes, results.values())):
-        image = None
+        image, (mean, empty) = None, _shown(result)
         for d, ax in enumerate(row):
             if d >= len(result.mean):
                 ax.axis('off')
                 continue
-            image = draw_map(ax, result.mean[d], scale, result.centre, top=result.mean.max())
+            image = draw_map(ax, mean[d], scale, result.centre, mean.max(), empty)
             if i == 0:
                 ax.set_title(f'delay {d}', fontsize=9, color=_INK)
         row[0].set_ylabel(textwrap.fill(result.layer, 28), fontsize=9, color=_INK)
@@ -194,7 +206,7 @@ def profile_figure(results: Mapping[str, STERF], title: str = '', note: str = ''
     fig = _figure(max(len(results) * 2.5, 4.5) + 0.3, 4.2, title, note)
     axes = fig.subplots(2, len(results), squeeze=False)
     for j, result in enumerate(results.values()):
-        vertical, horizontal = profiles(result.spatial())
+        vertical, horizontal = profiles(_shown(result)[0].mean(0))
         for ax, profile, centre, axis in (
             (axes[0, j], horizontal, result.centre[1], 'column'),
             (axes[1, j], vertical, result.centre[0], 'row'),
@@ -234,7 +246,7 @@ def temporal_figure(results: Mapping[str, STERF], title: str = '', note: str = '
     fig = _figure(6.2, 3.6, title, note)
     ax = fig.subplots()
     for i, result in enumerate(results.values()):
-        curve, colour = result.temporal(), _CYCLE[i % len(_CYCLE)]
+        curve, colour = _shown(result)[0].sum((1, 2)), _CYCLE[i % len(_CYCLE)]
         share, fit = curve / (curve.sum() or 1), temporal_decay(curve)
         life = fit['half_life']
         text = 'n/a' if math.isnan(life) else '∞' if math.isinf(life) else f'{life:.2f} steps'

@@ -32,7 +32,8 @@ class STERFHook(Hook):
     Args:
         interval (int): Every so many epochs (or iterations); 0 means at the end alone.
         by_epoch (bool): Whether `interval` counts epochs.
-        layers (Sequence[str], optional): Names or patterns; default the backbone's maps.
+        layers (Sequence[str], optional): Names or patterns; default the backbone's maps, in front of the
+            layer norm where one ends in it.
         inputs (str): 'noise', or 'val' for images of the validation set. The same every time.
         num (int): Number of inputs.
         size (tuple[int, int], optional): (H, W); noise is 224 x 224 by default, images have the size of the first.
@@ -73,6 +74,7 @@ class STERFHook(Hook):
         self.position = position if isinstance(position, str) else tuple(position)
         self.time_steps, self.batch_size, self.seed = time_steps, batch_size, seed
         self._samples: Optional[list[Tensor]] = None
+        self._told: set[str] = set()
         self._done = -1
 
     def before_train(self, runner: Runner) -> None:
@@ -125,7 +127,14 @@ class STERFHook(Hook):
                 position=self.position,
                 batch_size=self.batch_size,
                 forward=run_features,
+                in_front_of_norms=not self.layers,
+                notify=self._tell,
             )
+
+    def _tell(self, note: str) -> None:
+        if note not in self._told and is_main_process():
+            print_log(f'STERFHook: {note}', logger='current', level=30)
+        self._told.add(note)
 
     def _load(self, runner: Runner, model: nn.Module, time_steps: int) -> Sequence[Tensor]:
         if self.inputs == 'val':
@@ -155,6 +164,6 @@ class STERFHook(Hook):
             values = {k: numbers[k] for k in SCALARS if math.isfinite(numbers[k])}
             scalars.update({f'st_erf/{layer.replace(":", "-")}/{k}': v for k, v in values.items()})
         runner.visualizer.add_scalars(scalars, step)
-        empty = [layer for layer, r in results.items() if not r.mean.any()]
+        empty = [layer for layer, r in results.items() if not r.mean.any() and not r.cancels]
         if empty:
             print_log(f'STERFHook: the receptive field of {", ".join(empty)} is empty', logger='current', level=30)

@@ -212,3 +212,35 @@ def test_bad_command_lines(tool, capsys):
             tool.parse(argv)
     assert 'at least 1, got 0' in capsys.readouterr().err
     assert sys.path[1] == str(ROOT)
+
+
+SWIN = (
+    "type='SwinTransformer', embed_dims=8, depths=(1, 1), num_heads=(1, 2), strides=(4, 2), out_indices=(0, 1), "
+    'window_size=4'
+)
+
+
+def test_default_layers_stand_in_front_of_norms(tool, configs, tmp_path, capsys):
+    config = Path(configs['stock'].replace('stock', 'swin'))
+    config.write_text(BACKBONE.format(backbone=SWIN, channels=16, root=str(tmp_path)))
+    run(tool, config, '--size', 32, 48, '--num', 1, '--out', tmp_path / 'out')
+    captured = capsys.readouterr()
+    assert 'backbone:0 ends in a layer norm: backbone.stages.0' in captured.err
+    rows = json.loads((tmp_path / 'out' / 'metrics.json').read_text())['layers']
+    assert [r['cancels'] for r in rows] == [False, False]
+    run(tool, config, '--size', 32, 48, '--num', 1, '--layers', 'backbone:*', '--out', tmp_path / 'asked')
+    captured = capsys.readouterr()
+    assert captured.err.count('cancels over its channels') == 2
+    assert captured.out.count('cancels: its map is rounding error') == 2
+    rows = json.loads((tmp_path / 'asked' / 'metrics.json').read_text())['layers']
+    assert all(r['area_99'] is None and r['nonzero'] is None and r['cancels'] for r in rows)
+
+
+def test_axes_on_the_command_line(tool):
+    parse = tool.parse(['a.py', '--axes', 'NHWC', 'backbone.*=NLC:5', 'neck=NLC:x'])
+    assert parse.axes == {'*': 'NHWC', 'backbone.*': ('NLC', 5), 'neck': 'NLC:x'}
+
+
+def test_bad_axes_are_refused(tool, configs, tmp_path):
+    with pytest.raises(SystemExit, match=r"axes must be one of auto, NCHW, .* got 'CHWN'"):
+        run(tool, configs['stock'], '--axes', 'CHWN', '--num', 1, '--size', 32, 32, '--out', tmp_path / 'out')

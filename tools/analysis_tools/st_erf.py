@@ -8,7 +8,6 @@ folder below, and a comparison.
 
 import argparse
 import sys
-import warnings
 from pathlib import Path
 from typing import Optional
 
@@ -37,6 +36,14 @@ def parse(argv: Optional[list[str]] = None) -> argparse.Namespace:
         nargs='+',
         help='names or patterns; `NAME:I` is output I of a tuple '
         "(default: the config's `st_erf_layers`, or the backbone's maps)",
+    )
+    add(
+        '--axes',
+        nargs='+',
+        default=[],
+        metavar='[PATTERN=]AXES[:TOKENS]',
+        help='axes of outputs that cannot be told: NCHW, NHWC, NLC:5 (5 tokens in front of the grid), ... of all '
+        "layers, or of those of a pattern, as 'backbone.*=NLC:1'",
     )
     add('--list-layers', action='store_true', help='print names and output shapes, and stop')
     add('--input', nargs='+', default=['noise'], metavar='SOURCE', help='noise (default), dataset, or image files')
@@ -79,6 +86,7 @@ def parse(argv: Optional[list[str]] = None) -> argparse.Namespace:
         else:
             parser.error(f'{item}: a config (.py) must come before its checkpoint, and each config has one at most')
     args.models = pairs
+    args.axes = axes_of(args.axes)
     try:
         kind = float if any('.' in p for p in args.position) else int
         args.position = 'center' if args.position == ['center'] else tuple(map(kind, args.position))
@@ -88,6 +96,16 @@ def parse(argv: Optional[list[str]] = None) -> argparse.Namespace:
             f'--position takes center, two fractions or two integers, --step last, all, sum or an index: {error}'
         )
     return args
+
+
+def axes_of(items: list[str]) -> dict:
+    """Read --axes: axes, or axes and tokens in front, by layer pattern."""
+    found = {}
+    for item in items:
+        pattern, _, order = item.rpartition('=')
+        order, _, tokens = order.partition(':')
+        found[pattern or '*'] = (order, int(tokens)) if tokens.isdecimal() else order + _ + tokens
+    return found
 
 
 def names_of(models: list[tuple]) -> list[str]:
@@ -110,7 +128,7 @@ def analyse(config: str, checkpoint: Optional[str], args: argparse.Namespace, na
     how = {'time_steps': time_steps, 'forward': run_with_heads if args.heads else run_features}
     how['input_time'] = ('sequence' if time_steps > 1 else 'image') if args.input_time == 'auto' else args.input_time
     if args.list_layers:
-        list_layers(model, tuple(args.size or (224, 224)), **how)
+        list_layers(model, tuple(args.size or (224, 224)), axes=args.axes, **how)
         return None
     inputs = source_of(cfg, model, args.input, args.num, args.size, args.seed, time_steps, how['input_time'])
     weights = f'weights of {checkpoint}' if checkpoint else f'RANDOM WEIGHTS (no checkpoint, seed {args.seed})'
@@ -123,21 +141,26 @@ def analyse(config: str, checkpoint: Optional[str], args: argparse.Namespace, na
             model = calibrated(model, first, progress=progress, **how)
         weights += f', batch norms calibrated on {len(first)} inputs'
     layers = args.layers or cfg.get('st_erf_layers') or default_layers(model, time_steps)
-    with bar(name) as progress, warnings.catch_warnings(record=True) as caught:
+    notes: list[str] = []
+    with bar(name) as progress:
         results = st_erf(
-            model, inputs, layers, position=args.position, step=args.step, batch_size=args.batch_size,
-            progress=progress, **how,
+            model, inputs, layers, position=args.position, step=args.step, batch_size=args.batch_size, axes=args.axes,
+            progress=progress, in_front_of_norms=not args.layers, notify=notes.append, **how,
         )  # fmt: skip
-    for warning in caught:
-        print(f'warning: {name}: {warning.message}', file=sys.stderr)
-    empty = [layer for layer, r in results.items() if not r.mean.any()]
+    for note in notes:
+        print(f'warning: {name}: {note}', file=sys.stderr)
+    empty = [layer for layer, r in results.items() if not r.mean.any() and not r.cancels]
     if empty:
         rates = firing_rates(model, inputs[0], **how)
         quiet = sorted(rates, key=rates.get)[:3]
         about = ', '.join(f'{n} {rates[n]:.2%}' for n in quiet) if rates else 'no spiking layers found'
+        silent = any(rates[n] == 0 for n in quiet)
+        hint = (
+            ' Random batch-norm statistics can silence them: try --calibrate 8' if silent and not args.calibrate else ''
+        )
         print(
             f'warning: {name}: the receptive field of {", ".join(empty)} is empty. Share of firing neurons, '
-            f'lowest layers: {about}. Random batch-norm statistics can silence them: try --calibrate 8',
+            f'lowest layers: {about}.{hint}',
             file=sys.stderr,
         )
     facts = {
@@ -152,7 +175,7 @@ def analyse(config: str, checkpoint: Optional[str], args: argparse.Namespace, na
     return results, facts
 
 
-def list_layers(model, size, time_steps, forward, input_time) -> None:
+def list_layers(model, size, axes, time_steps, forward, input_time) -> None:
     """Print the layers that have a receptive field, with output shape, axes and grid."""
     import torch
 
@@ -162,11 +185,13 @@ def list_layers(model, size, time_steps, forward, input_time) -> None:
     shape = (3, *size) if input_time == 'image' else (time_steps, 3, *size)
     with untouched(model) as bare, torch.enable_grad():
         x = pack([Noise(1, shape)[0]], input_time, next(bare.parameters()))
-        layers, _ = probe(bare, x, size, time_steps, forward=forward)
+        layers, _ = probe(bare, x, size, time_steps, axes, forward)
     width = max(map(len, layers), default=0)
     print(f'output shapes for one input of {size[0]} x {size[1]}')
     for name, layer in layers.items():
-        print(f'{name:{width}}  {layer.shape!s:24} {layer.axes:6} {layer.grid[0]} x {layer.grid[1]}')
+        tokens = f', {layer.prefix} in front' * bool(layer.prefix)
+        guess = ' (a guess: --axes settles it)' * layer.guess
+        print(f'{name:{width}}  {layer.shape!s:24} {layer.axes:6} {layer.grid[0]} x {layer.grid[1]}{tokens}{guess}')
 
 
 class bar:
@@ -222,7 +247,8 @@ def report(rows: list[dict], name: str) -> None:
         columns['half-life'] = 'half_life'
     print(f'\n{name}\n{"layer":{width}}' + ''.join(f'{title:>11}' for title in columns))
     for r in rows:
-        print(f'{r["layer"]:{width}}' + ''.join(f'{r[key]:11.3f}' for key in columns.values()))
+        numbers = ''.join(f'{r[key]:11.3f}' for key in columns.values())
+        print(f'{r["layer"]:{width}}' + ('    cancels: its map is rounding error' if r['cancels'] else numbers))
 
 
 @command_line()

@@ -1,0 +1,55 @@
+"""Follow rows and columns of the image through the autograd graph, op by op.
+
+Shapes alone cannot tell tokens from channels, decoder queries or hidden units, nor an attention matrix from a map. The
+graph can: every op says what it does to axes.
+"""
+
+from torch import Tensor
+
+from .atoms import NONE, Atom, Axes, hidden, plain
+from .axis_rules import rule_of
+
+
+class Lineage:
+    """Axes of tensors that depend on an image, each op looked at once.
+
+    Args:
+        x: The input, a leaf whose two last axes are rows and columns.
+    """
+
+    def __init__(self, x: Tensor) -> None:
+        names = [NONE] * (x.ndim - 2) + ['H', 'W']
+        self.leaf, self.axes = x, tuple((Atom(n, s),) for n, s in zip(names, x.shape))
+        self.known: dict = {}
+
+    def of(self, y: Tensor) -> Axes:
+        """Return the axes of a tensor."""
+        if y.grad_fn is None:
+            return self.axes if y is self.leaf else plain(y.shape)
+        stack = [(y.grad_fn, y.output_nr)]
+        while stack:  # not recursive: graphs are thousands of ops deep
+            key = stack[-1]
+            if key in self.known:
+                stack.pop()
+                continue
+            missing = [p for p in key[0].next_functions if p[0] is not None and p not in self.known]
+            if missing:
+                stack.extend(missing)
+                continue
+            stack.pop()
+            parents = [self.known[p] if p[0] is not None else None for p in key[0].next_functions]
+            self.known[key] = self._axes(*key, parents)
+        return self.known[y.grad_fn, y.output_nr]
+
+    def _axes(self, node, index: int, parents: list) -> Axes:
+        if hasattr(node, 'variable'):
+            return self.axes if node.variable is self.leaf else plain(node.variable.shape)
+        try:
+            shape = tuple(node._input_metadata[index].shape)
+        except (AttributeError, IndexError, RuntimeError):
+            shape = ()
+        try:
+            axes = rule_of(node.name())(node, index, shape, parents)
+        except (AttributeError, IndexError, TypeError, ValueError, RuntimeError):
+            axes = None  # an op that looks other than expected is one that is not understood
+        return axes if axes is not None else hidden(shape, parents)
