@@ -50,7 +50,8 @@ def calibrated(
                     progress(i, total)
         for norm, momentum in zip(norms, momenta):
             norm.momentum = momentum
-        return bare.eval()
+        bare.eval()  # not chained: most stock backbones return nothing
+        return bare
 
 
 def firing_rates(

@@ -102,7 +102,8 @@ def untouched(model: nn.Module) -> Iterator[nn.Module]:
                     parent._memories.update(copies)
             for p, _, _ in parameters:
                 p.requires_grad_(False)
-            yield model.eval()
+            model.eval()  # not chained: most stock backbones return nothing
+            yield model
     finally:
         for snapshot in modules:
             snapshot.restore()

@@ -440,3 +440,18 @@ def test_behind_a_layer_norm_is_a_warning(caplog):
 class Transpose(nn.Module):
     def forward(self, x):
         return x.transpose(1, 2)
+
+
+def test_models_whose_train_returns_nothing():
+    class Stock(nn.Sequential):
+        def train(self, mode=True):
+            super().train(mode)
+
+        def eval(self):
+            self.train(False)
+
+    torch.manual_seed(0)
+    stock = Stock(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4))
+    plain = nn.Sequential(*stock)
+    found, expected = (st_erf(m, Noise(1, (3, 16, 16)), ['0'])['0'].mean for m in (stock, plain))
+    assert torch.equal(torch.as_tensor(found), torch.as_tensor(expected)) and found.any()
