@@ -68,11 +68,6 @@ def command_line(kept: str = 'nothing was written'):
         sys.exit(f'error: {" ".join(text.split())}' if _first_to_speak() else 1)
 
 
-def exit_on_error(*_kinds: type):
-    """`command_line`, under the name it had."""
-    return command_line()
-
-
 @contextmanager
 def keep(what):
     """Say what Ctrl-C leaves of the work inside; `what` may be a function that is asked then."""

@@ -3,8 +3,8 @@
 Importing this package imports no mm* package, so that `check_versions` can speak first.
 """
 
-from mmsterf.errors import command_line, exit_on_error
+from mmsterf.errors import command_line
 
 from .versions import check_versions
 
-__all__ = ['check_versions', 'command_line', 'exit_on_error']
+__all__ = ['check_versions', 'command_line']
