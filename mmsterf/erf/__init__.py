@@ -6,7 +6,7 @@ from .core import STERF, st_erf
 from .files import replace_file, write_csv, write_json, write_maps
 from .inputs import Noise, locate
 from .layers import Layer, probe, select
-from .metrics import measure
+from .metrics import measure, replknet_ratio
 from .state import same_randomness, untouched
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     'measure',
     'probe',
     'replace_file',
+    'replknet_ratio',
     'same_randomness',
     'select',
     'st_erf',

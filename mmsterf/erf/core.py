@@ -49,6 +49,9 @@ class STERF:
         step: Output step: an index, 'last', 'all' or 'sum'.
         cancels: Whether the gradient cancels over the channels, as behind a layer norm: then the map is rounding error.
         notes: What a reader has to know about the map, a sentence each.
+        signed: Whether positive parts were taken in place of absolute values (`st_erf`).
+        channels: C of the input, the colours that `mean` is averaged over.
+        samples: (N, D, H, W) float32, the map of each input, if they were asked for.
     """
 
     layer: str
@@ -62,6 +65,9 @@ class STERF:
     step: Union[int, str]
     cancels: bool = False
     notes: tuple[str, ...] = ()
+    signed: bool = False
+    channels: int = 3
+    samples: Optional[np.ndarray] = None
 
     def spatial(self, weights: Optional[Sequence[float]] = None) -> np.ndarray:
         """Return the spatial ERF (H, W): the mean over delays, weighted by `weights` (D values, default equal)."""
@@ -86,6 +92,8 @@ def st_erf(
     forward: Optional[Callable[[nn.Module, Tensor], object]] = None,
     progress: Optional[Callable[[int, int], None]] = None,
     in_front_of_norms: bool = False,
+    signed: bool = False,
+    keep_samples: bool = False,
     notify: Callable[[str], None] = _LOG.warning,
 ) -> dict[str, STERF]:
     """Return the ST-ERF of layers of a model, averaged over inputs.
@@ -113,6 +121,9 @@ def st_erf(
         forward: ``forward(model, x)`` runs the model; default ``model(x)``.
         progress: ``progress(done, total)`` is called after every back-propagation; total is 0 when unknown.
         in_front_of_norms: Take the layer in front where one ends in a layer norm, behind which ones may cancel.
+        signed: Take the gradient of the outputs' positive parts, and of that gradient the positive part, as RepLKNet
+            does, in place of the absolute gradient of the outputs. Pixels that lower the output then count nothing.
+        keep_samples: Keep the map of each input in `STERF.samples`, as `compare` needs them.
         notify: Called with every note on a result (`STERF.notes`); default is a warning of the logger `mmsterf.erf`.
 
     Returns:
@@ -136,11 +147,11 @@ def st_erf(
         _check_steps(chosen, step)
         if in_front_of_norms:
             chosen = list({c.name: c for c in (in_front(layer, usable) for layer in chosen)}.values())
-        streams = [_Stream() for _ in chosen]
+        streams, kept = [_Stream() for _ in chosen], [[] for _ in chosen]
         done = 0
         for batch in batched(chain(first, samples), batch_size):
             x = pack(batch, input_time, like)
-            captured = _capture(bare, x, chosen, time_steps, forward)
+            captured = _capture(bare, x, chosen, time_steps, forward, signed)
             if not done:
                 cells = [locate(position, size, layer.grid) for layer in chosen]
                 cancelled = [
@@ -149,19 +160,22 @@ def st_erf(
                 ]
             # deepest first: its graph holds the others', which then stay warm in the cache
             for k in reversed(range(len(chosen))):
-                last = k == 0
-                maps = _maps(chosen[k], captured[k], x, cells[k], step, time_steps, input_time, len(batch), not last)
+                how = (cells[k], step, time_steps, input_time, len(batch))
+                maps = _maps(chosen[k], captured[k], x, *how, retain=k > 0, signed=signed)
                 for sample in maps:
                     streams[k].add(sample)
+                if keep_samples:
+                    kept[k].append(maps.astype('f4'))
                 done += len(batch)
                 if progress:
                     progress(done, total * len(chosen))
             del captured, x
     result = {}
-    for layer, stream, cell, cancels in zip(chosen, streams, cells, cancelled):
+    for layer, stream, cell, cancels, maps in zip(chosen, streams, cells, cancelled, kept):
         result[layer.name] = STERF(
             layer.name, stream.mean, stream.sem(), stream.num, pixel, cell, layer.grid,
             time_steps, step, cancels, tuple(notes_on(layer, cancels, bool(np.isfinite(stream.mean).all()))),
+            signed, first.shape[-3], np.concatenate(maps) if maps else None,
         )  # fmt: skip
         for note in result[layer.name].notes:
             notify(note)
@@ -190,10 +204,11 @@ class _Enough(BaseException):
     """All layers have run: the rest of the forward pass is not needed."""
 
 
-def _capture(model: nn.Module, x: Tensor, layers: list[Layer], time_steps: int, forward) -> list[list[tuple]]:
+def _capture(model: nn.Module, x: Tensor, layers: list[Layer], time_steps: int, forward, signed) -> list[list[tuple]]:
     """Run the model up to the last layer; return per layer the (gradient edge, empty tensor like the output) of calls.
 
-    The edge is taken when the layer returns: a later in-place operation moves the tensor on, but not the edge.
+    The edge is taken when the layer returns: a later in-place operation moves the tensor on, but not the edge. With
+    `signed`, it is that of the positive part of the output.
     """
     captured = [[] for _ in layers]
     needed = [time_steps if layer.time == 'calls' else 1 for layer in layers]
@@ -202,7 +217,7 @@ def _capture(model: nn.Module, x: Tensor, layers: list[Layer], time_steps: int, 
         outputs = tensors(output)
         for k, layer in enumerate(layers):
             if layer.module is module and len(captured[k]) < needed[k]:
-                y = outputs[layer.index]
+                y = outputs[layer.index].relu() if signed else outputs[layer.index]
                 captured[k].append((get_gradient_edge(y), torch.empty_like(y, device='meta')))
         if all(len(c) == n for c, n in zip(captured, needed)):
             raise _Enough
@@ -235,7 +250,7 @@ def _cancels(layer, calls, x, cell, step, time_steps, input_time, num) -> bool:
     return bool(ones < max(CANCELS, 16 * torch.finfo(x.dtype).eps) * signs)
 
 
-def _maps(layer, calls, x, cell, step, time_steps, input_time, num, retain, signs=False) -> np.ndarray:
+def _maps(layer, calls, x, cell, step, time_steps, input_time, num, retain, signs=False, signed=False) -> np.ndarray:
     """Return the maps (N, D, H, W) of one layer for a batch."""
 
     def gradient(t, retain_graph):
@@ -245,7 +260,7 @@ def _maps(layer, calls, x, cell, step, time_steps, input_time, num, retain, sign
         edges, likes = zip(*picked)
         seeds = [layer.seed(torch.empty_like(y, device=x.device), cell, t, time_steps, signs) for y in likes]
         (grad,) = torch.autograd.grad(edges, x, seeds, retain_graph=retain_graph)
-        grad = grad.detach().abs()
+        grad = grad.detach().relu() if signed else grad.detach().abs()
         if input_time == 'image':
             grad = grad[None]
         elif input_time == 'folded':

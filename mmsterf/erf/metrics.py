@@ -32,6 +32,33 @@ def centred_box(a: np.ndarray, share: float, centre: tuple[int, int]) -> tuple[i
     return 2 * radius + 1, float((ring <= radius).mean())
 
 
+def replknet_ratio(result: STERF, share: float) -> tuple[float, float]:
+    """Return side and area ratio of the high-contribution area as RepLKNet's script defines them.
+
+    Four things differ from `centred_box`: the gradient is that of the outputs' positive parts; of it, the positive part
+    counts (both are ``st_erf(..., signed=True)``); it is summed over colours and steps, and log10(1 + A) takes the place of A, so
+    that the ratio depends on the scale of the gradients; and squares start at 3 pixels, end inside the image, and hold
+    more than the share. The area is (side / H) (side / W). NaN where no such square holds the share.
+
+    Source: Ding et al., "Scaling Up Your Kernels to 31x31" (RepLKNet), CVPR 2022, section 4 and its published analysis.
+
+    Raises:
+        ValueError: If the result is not signed: absolute gradients have another ratio.
+    """
+    if not result.signed:
+        raise ValueError(f"RepLKNet's ratio needs signed=True: the map of {result.layer} is of absolute values")
+    a = np.log10(1 + result.mean.sum(0) * result.channels)
+    h, w = a.shape
+    row, column = result.centre
+    ring = np.maximum(np.abs(np.arange(h) - row)[:, None], np.abs(np.arange(w) - column)[None])
+    held = np.cumsum(np.bincount(ring.ravel(), weights=a.ravel()))
+    for radius in range(1, h // 2):
+        if held[min(radius, len(held) - 1)] > share * held[-1]:
+            side = 2 * radius + 1
+            return side, side / h * side / w
+    return math.nan, math.nan
+
+
 def moments(a: np.ndarray) -> tuple[float, float, float]:
     """Return centroid row, centroid column and radius of gyration sqrt(sum A |p - centroid|^2 / S), in pixels.
 
@@ -163,7 +190,8 @@ def measure(result: STERF) -> dict[str, Union[str, int, float]]:
     area_50, area_99 and the sides side_20 ... (`centred_box`); nonzero, the share of pixels that are not exactly zero;
     radius, centroid_row, centroid_column (`moments`); sigma_v, sigma_h, r2_v, r2_h of the vertical and horizontal
     profile (`fit_gaussian`); entropy_coverage; centre_share; decay_constant, half_life, decay_r2 (`temporal_decay`);
-    relative_sem, the standard error of the map relative to it, sum(sem) / sum(mean); cancels and notes of the result.
+    relative_sem, the standard error of the map relative to it, sum(sem) / sum(mean); signed, cancels and notes of the
+    result.
     Lengths are input pixels. Of a map that cancels, all numbers are those of an empty one: NaN, and sides of 0.
     """
     a = result.spatial() * (not result.cancels)
@@ -191,5 +219,6 @@ def measure(result: STERF) -> dict[str, Union[str, int, float]]:
     out['centre_share'] = centre_share(a, result.centre)
     out.update(temporal_decay(result.temporal() * (not result.cancels)))
     out['relative_sem'] = float(result.sem.sum() / result.mean.sum()) if a.any() else math.nan
+    out['signed'] = result.signed
     out['cancels'], out['notes'] = result.cancels, '; '.join(result.notes)
     return out
