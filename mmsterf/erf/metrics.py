@@ -36,9 +36,9 @@ def replknet_ratio(result: STERF, share: float) -> tuple[float, float]:
     """Return side and area ratio of the high-contribution area as RepLKNet's script defines them.
 
     Four things differ from `centred_box`: the gradient is that of the outputs' positive parts; of it, the positive part
-    counts (both are ``st_erf(..., signed=True)``); it is summed over colours and steps, and log10(1 + A) takes the place of A, so
-    that the ratio depends on the scale of the gradients; and squares start at 3 pixels, end inside the image, and hold
-    more than the share. The area is (side / H) (side / W). NaN where no such square holds the share.
+    counts (both are ``st_erf(..., signed=True)``); log10(1 + A) takes the place of A, which is the sum over colours and
+    steps here, so that the ratio depends on the scale of the gradients; and squares start at 3 pixels, end inside the
+    image, and hold more than the share. The area is (side / H) (side / W). NaN where no such square holds the share.
 
     Source: Ding et al., "Scaling Up Your Kernels to 31x31" (RepLKNet), CVPR 2022, section 4 and its published analysis.
 
