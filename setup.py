@@ -17,6 +17,7 @@ setup(
     python_requires='>=3.9',
     packages=find_packages(include=['mmsterf', 'mmsterf.*']),
     package_data={'mmsterf': ['.mim/model-index.yml', '.mim/configs/**/*.py', '.mim/tools/**/*.py', '.mim/tools/*.sh']},
+    entry_points={'console_scripts': ['mmsterf-erf = mmsterf.erf.command:main']},
     # The OpenMMLab stack and spikingjelly are extras: two families of packages provide the first, and the second
     # declares torchvision builds that replace a CPU PyTorch. `mmsterf.engine.check_versions` checks both at run time.
     install_requires=['matplotlib', 'numpy', 'torch>=2.6', 'tqdm'],

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from mmsterf.erf.arguments import parse
+
 ROOT = Path(__file__).parents[2]
 
 BACKBONE = """
@@ -209,7 +211,7 @@ def test_checkpoint_of_another_model_is_refused(tool, configs, tmp_path):
 def test_bad_command_lines(tool, capsys):
     for argv in (['a.pth'], ['a.py', 'a.pth', 'b.pth'], ['a.py', '--num', '0'], ['a.py', '--step', 'first']):
         with pytest.raises(SystemExit):
-            tool.parse(argv)
+            parse(argv)
     assert 'at least 1, got 0' in capsys.readouterr().err
     assert sys.path[1] == str(ROOT)
 
@@ -236,9 +238,9 @@ def test_default_layers_stand_in_front_of_norms(tool, configs, tmp_path, capsys)
     assert all(r['area_99'] is None and r['nonzero'] is None and r['cancels'] for r in rows)
 
 
-def test_axes_on_the_command_line(tool):
-    parse = tool.parse(['a.py', '--axes', 'NHWC', 'backbone.*=NLC:5', 'neck=NLC:x'])
-    assert parse.axes == {'*': 'NHWC', 'backbone.*': ('NLC', 5), 'neck': 'NLC:x'}
+def test_axes_on_the_command_line():
+    parsed = parse(['a.py', '--axes', 'NHWC', 'backbone.*=NLC:5', 'neck=NLC:x'])
+    assert parsed.axes == {'*': 'NHWC', 'backbone.*': ('NLC', 5), 'neck': 'NLC:x'}
 
 
 def test_bad_axes_are_refused(tool, configs, tmp_path):

@@ -1,0 +1,5 @@
+"""`python -m mmsterf.erf`"""
+
+from .command import main
+
+main()

@@ -1,0 +1,99 @@
+"""The command line of ST-ERF, one for `mmsterf-erf`, `python -m mmsterf.erf` and tools/analysis_tools/st_erf.py."""
+
+import argparse
+from pathlib import Path
+from typing import Optional
+
+from mmsterf.engine import arguments
+from mmsterf.engine.cfg_options import add_cfg_options
+
+DESCRIPTION = 'Spatio-temporal effective receptive fields of any mmdet, mmseg or mmsterf config.'
+EXAMPLES = """examples:
+  st_erf.py configs/semantic_fpn_sdt_srb.py work_dirs/srb/iter_160000.pth --layers 'backbone.stage3.*.attn.proj'
+  st_erf.py conv.py conv.pth srb.py srb.pth --size 224 224 --num 50
+  st_erf.py mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py --list-layers
+"""
+
+
+def parse(argv: Optional[list[str]] = None) -> argparse.Namespace:
+    """Read the command line; `models` becomes a list of (config, checkpoint or None)."""
+    parser = argparse.ArgumentParser(
+        description=DESCRIPTION, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add('models', nargs='+', metavar='CONFIG [CHECKPOINT]', help='config files (.py), each with its checkpoint or none')
+    add(
+        '--layers',
+        nargs='+',
+        help='names or patterns; `NAME:I` is output I of a tuple '
+        "(default: the config's `st_erf_layers`, or the backbone's maps)",
+    )
+    add(
+        '--axes',
+        nargs='+',
+        default=[],
+        metavar='[PATTERN=]AXES[:TOKENS]',
+        help='axes of outputs that cannot be told: NCHW, NHWC, NLC:5 (5 tokens in front of the grid), ... of all '
+        "layers, or of those of a pattern, as 'backbone.*=NLC:1'",
+    )
+    add('--list-layers', action='store_true', help='print names and output shapes, and stop')
+    add('--input', nargs='+', default=['noise'], metavar='SOURCE', help='noise (default), dataset, or image files')
+    add('--num', type=arguments.count, default=20, help='number of inputs (default 20)')
+    add(
+        '--size',
+        type=arguments.side,
+        nargs=2,
+        metavar=('H', 'W'),
+        help='input size (noise: 224 224; images: that of the first)',
+    )
+    add('--position', nargs='+', default=['center'], help='center (default), two fractions, or a pixel: ROW COLUMN')
+    add(
+        '--time-steps',
+        type=arguments.whole(1, 1000),
+        help="steps T, each with a frame of its own (default: the backbone's, or 1)",
+    )
+    add('--input-time', default='auto', help='what the model takes: image, sequence or folded (default: by T)')
+    add('--step', default='last', help='output step: last (default), all, sum, or an index')
+    add('--batch-size', type=arguments.count, default=4, help='inputs per forward pass; bounds the memory (default 4)')
+    add(
+        '--calibrate',
+        type=arguments.whole(0, 10**6),
+        default=0,
+        metavar='N',
+        help='set batch-norm statistics from N inputs first',
+    )
+    add('--heads', action='store_true', help='run the dense heads too, so that their layers can be chosen')
+    add('--seed', type=arguments.seed, default=0, help='of noise and of random weights (default 0)')
+    add('--device', type=arguments.device, default='cpu', help='torch device (default cpu)')
+    add('--out', type=Path, default=Path('work_dirs/st_erf'), help='folder (default work_dirs/st_erf)')
+    add_cfg_options(parser)
+    args = parser.parse_args(argv)
+    pairs: list = []
+    for item in args.models:
+        if item.endswith('.py'):
+            pairs.append((item, None))
+        elif pairs and pairs[-1][1] is None:
+            pairs[-1] = (pairs[-1][0], item)
+        else:
+            parser.error(f'{item}: a config (.py) must come before its checkpoint, and each config has one at most')
+    args.models = pairs
+    args.axes = axes_of(args.axes)
+    try:
+        kind = float if any('.' in p for p in args.position) else int
+        args.position = 'center' if args.position == ['center'] else tuple(map(kind, args.position))
+        args.step = args.step if args.step in ('last', 'all', 'sum') else int(args.step)
+    except ValueError as error:
+        parser.error(
+            f'--position takes center, two fractions or two integers, --step last, all, sum or an index: {error}'
+        )
+    return args
+
+
+def axes_of(items: list[str]) -> dict:
+    """Read --axes: axes, or axes and tokens in front, by layer pattern."""
+    found = {}
+    for item in items:
+        pattern, _, order = item.rpartition('=')
+        order, _, tokens = order.partition(':')
+        found[pattern or '*'] = (order, int(tokens)) if tokens.isdecimal() else order + _ + tokens
+    return found

@@ -1,0 +1,39 @@
+"""What the command line of ST-ERF writes and prints."""
+
+from pathlib import Path
+
+
+def write(results: dict, facts: dict, name: str, out: Path) -> list[dict]:
+    """Write files and figures of one model to a folder; return its metrics."""
+    from mmsterf.erf import measure, plots, write_csv, write_json, write_maps
+
+    rows = [measure(r) for r in results.values()]
+    note = '' if facts['checkpoint'] else facts['weights']
+    write_maps(out / 'maps.npz', results)
+    write_json(out / 'metrics.json', rows, facts)
+    write_csv(out / 'metrics.csv', rows)
+    figures = {
+        'overview': plots.overview_figure({name: results}, 'both', f'{name}: spatial ERF', note),
+        'profiles': plots.profile_figure(results, f'{name}: profiles', note),
+    }
+    if max(len(r.mean) for r in results.values()) > 1:
+        figures['delays'] = plots.delay_figure(results, title=f'{name}: ST-ERF by delay', note=note)
+        figures['temporal'] = plots.temporal_figure(results, f'{name}: temporal ERF', note)
+    for layer, result in results.items():
+        title = f'{name}: {layer}'
+        figures[f'layers/{layer.replace(":", "-")}'] = plots.layer_figure(result, title, note)
+    for stem, figure in figures.items():
+        plots.save(figure, out / stem)
+    return rows
+
+
+def report(rows: list[dict], name: str) -> None:
+    """Print the main numbers of one model as a table."""
+    width = max(len(r['layer']) for r in rows)
+    columns = {'non-zero': 'nonzero', 'area 50 %': 'area_50', 'area 99 %': 'area_99', 'radius px': 'radius'}
+    if any(r['half_life'] == r['half_life'] for r in rows):
+        columns['half-life'] = 'half_life'
+    print(f'\n{name}\n{"layer":{width}}' + ''.join(f'{title:>11}' for title in columns))
+    for r in rows:
+        numbers = ''.join(f'{r[key]:11.3f}' for key in columns.values())
+        print(f'{r["layer"]:{width}}' + ('    cancels: its map is rounding error' if r['cancels'] else numbers))
