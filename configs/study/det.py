@@ -1,4 +1,4 @@
-# Study, detection: Faster R-CNN on digits of 16 to 90 pixels in scenes of 96 x 96. Anchors and the levels that regions
+# Study, detection: Faster R-CNN on digits of 24 to 90 pixels in scenes of 96 x 96. Anchors and the levels that regions
 # are read from are set such that digits of this size use all levels.
 _base_ = [
     'mmdet::_base_/models/faster-rcnn_r50_fpn.py',

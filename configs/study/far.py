@@ -24,3 +24,5 @@ model = dict(
     decode_head=dict(in_channels=[32, 32], in_index=[0, 1], feature_strides=[2, 4], num_classes=3, loss_decode=loss),
     auxiliary_head=None,
 )
+# Half the rate of the other tasks.
+optim_wrapper = dict(optimizer=dict(lr=3e-3))

@@ -10,26 +10,27 @@ def _at(size, batch_size):
         'train_dataloader.dataset.pipeline.3.scale': (size, size),
         'train_dataloader.batch_size': batch_size,
         'val_dataloader.dataset.pipeline.1.scale': (size, size),
-        'val_dataloader.dataset.indices': 60,
+        'val_dataloader.dataset.indices': 100,
     }
 
 
+_far = '--task far --size 96 96 --scale 20 22 --mark-radius 8 --train 2000 --val 200'
 data = dict(
-    digits='--size 96 96 --scale 24 90 --digits 1 3 --train 2000 --val 200',
+    digits='--size 96 96 --scale 24 90 --digits 1 2 --rotate 5 --train 2000 --val 200',
     near='--size 96 96 --scale 36 60 --digits 1 3 --train 2000 --val 200',
-    far_24='--task far --size 96 96 --scale 20 24 --distance 24 --train 2000 --val 200',
-    far='--task far --size 96 96 --scale 20 24 --distance 60 --train 2000 --val 200',
+    far_24=f'{_far} --distance 24',
+    far=f'{_far} --distance 60',
 )
 tasks = dict(
     seg=dict(config='seg.py', data='near', iters=1000, test_sizes=[48, 64, 80, 96, 128]),
-    far=dict(config='far.py', data='far', iters=800),
-    far_24=dict(config='far.py', data='far_24', iters=800),
-    far_attention=dict(config='far_attention.py', data='far', iters=800),
     det=dict(config='det.py', data='digits', iters=1200),
+    far=dict(config='far.py', data='far', iters=600),
+    far_24=dict(config='far.py', data='far_24', iters=600),
+    far_attention=dict(config='far_attention.py', data='far', iters=300),
     # The same scenes enlarged, so that nothing but the number of tokens differs; batches of fewer, larger pictures.
-    seg_128=dict(config='seg.py', data='near', iters=300, options=_at(128, batch_size=4)),
-    seg_256=dict(config='seg.py', data='near', iters=300, options=_at(256, batch_size=2)),
-    seg_512=dict(config='seg.py', data='near', iters=300, options=_at(512, batch_size=1)),
+    far_128=dict(config='far_sizes.py', data='far', iters=300, erf_images=4, options=_at(128, batch_size=8)),
+    far_256=dict(config='far_sizes.py', data='far', iters=300, erf_images=4, options=_at(256, batch_size=4)),
+    far_512=dict(config='far_sizes.py', data='far', iters=300, erf_images=2, options=_at(512, batch_size=1)),
 )
 seeds = [0, 1, 2]
 
@@ -46,7 +47,7 @@ _mixers = dict(
     srb_pointwise=_mixer('SRB', layout='pointwise'),
 )
 factors = dict(
-    mixer=dict(tasks=['seg', 'det'], values=_mixers),
+    mixer=dict(tasks=['det', 'seg'], values=_mixers),
     # The public configs take the fourth map for one of stride 32, which has 16, and the fifth for 64.
     strides=dict(
         tasks=['det'],
@@ -61,9 +62,10 @@ factors = dict(
         ),
     ),
     attention_scale=dict(
-        tasks=['seg_128', 'seg_256', 'seg_512'],
-        values={name: {'model.backbone.attention_scale': name} for name in ('published', 'tokens', 'unscaled')},
+        tasks=['far_128', 'far_256', 'far_512'],
+        values={name: {'model.backbone.attention_scale': name} for name in ('published', 'tokens')},
     ),
+    far=dict(tasks=['far', 'far_attention', 'far_24'], values=_mixers),
     residual_gain=dict(
         tasks=['seg', 'det'],
         values={f'{gain}': {'model.backbone.residual_gain': gain} for gain in (0.1, 1.0)},
@@ -81,6 +83,4 @@ factors = dict(
             spikes_t4={'model.backbone.neuron': dict(type='ILIF', max_count=1), 'model.backbone.time_steps': 4},
         ),
     ),
-    # Last, because pilots of 500 to 1000 iterations did not learn these: see docs/study.md.
-    far=dict(tasks=['far_24', 'far_attention', 'far'], values=_mixers),
 )

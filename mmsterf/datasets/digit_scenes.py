@@ -18,6 +18,7 @@ TASKS = ('digits', 'far')
 MARKS = {'red': (30, 30, 225), 'blue': (225, 30, 30)}
 """Classes of the far task and the colours of their marks, BGR."""
 MARK_RADIUS = 6
+"""Of marks by default, pixels."""
 SPLITS = ('train', 'val')
 VAL_FRACTION = 0.2
 
@@ -43,9 +44,10 @@ class SceneSettings:
         scale: Smallest and largest height of a digit, pixels (the side its 8 x 8 scan is enlarged to).
         rotate: Digits are turned by up to this many degrees either way.
         task: 'digits': a digit's class is what it reads. 'far': a scene has one digit, and its class is the colour of a
-            mark, a disc of 13 pixels that lies `distance` pixels from the centre of the digit in its rows or columns.
+            mark, a disc that lies `distance` pixels from the centre of the digit in its rows or columns.
             All else is grey. What the digit reads, where it stands and which way the mark lies say nothing.
         distance: Of the far task, pixels; None otherwise.
+        mark_radius: Of the far task, pixels.
     """
 
     size: tuple[int, int] = (160, 160)
@@ -54,6 +56,7 @@ class SceneSettings:
     rotate: float = 25.0
     task: str = 'digits'
     distance: int | None = None
+    mark_radius: int = MARK_RADIUS
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -77,14 +80,17 @@ class SceneSettings:
         if self.task == 'digits':
             if self.distance is not None:
                 raise ValueError(f'distance is {self.distance}: only --task far has one')
+            if self.mark_radius != MARK_RADIUS:
+                raise ValueError(f'mark-radius is {self.mark_radius}: only --task far has marks')
             return
         if self.digits != (1, 1):
             raise ValueError(f'digits is {_spell(self.digits)}: must be 1 1 with --task far')
-        least, most = _reach(self.scale) + MARK_RADIUS, min(self.size) - _reach(self.scale) - MARK_RADIUS - 1
+        taken = _reach(self.scale) + self.mark_radius
+        least, most = taken, min(self.size) - taken - 1
         if self.distance is None or not least <= self.distance <= most:
             raise ValueError(
                 f'distance is {self.distance}: must be within {least}..{most} pixels with a size of '
-                f'{_spell(self.size)} and digits of up to {self.scale[1]} pixels'
+                f'{_spell(self.size)}, digits of up to {self.scale[1]} pixels and a mark of radius {self.mark_radius}'
             )
 
 
@@ -282,8 +288,8 @@ def _far_scene(rng: np.random.Generator, image: np.ndarray, pool: np.ndarray, se
     offset[axis] = (2 * sign - 1) * settings.distance
     reach = _reach(settings.scale)
     # Both the digit and the mark lie inside.
-    low = np.maximum(reach, MARK_RADIUS - offset)
-    high = np.minimum(np.subtract(settings.size, reach), settings.size - offset - MARK_RADIUS)
+    low = np.maximum(reach, settings.mark_radius - offset)
+    high = np.minimum(np.subtract(settings.size, reach), settings.size - offset - settings.mark_radius)
     centre = rng.integers(low, high)
     mark = centre + offset
 
@@ -299,7 +305,7 @@ def _far_scene(rng: np.random.Generator, image: np.ndarray, pool: np.ndarray, se
     lighter = level < contrast or (level + contrast <= 255 and rng.random() < 0.5)
     image[window] += alpha[..., None] * (level + (contrast if lighter else -contrast) - image[window])
     rows, columns = np.mgrid[: settings.size[0], : settings.size[1]]
-    disc = np.hypot(rows - mark[0], columns - mark[1]) <= MARK_RADIUS + 0.5
+    disc = np.hypot(rows - mark[0], columns - mark[1]) <= settings.mark_radius + 0.5
     image[disc] = tuple(MARKS.values())[label]
     return Scene(_expose(rng, image), instances, (label,), (scan,), (int(mark[0]), int(mark[1])))
 

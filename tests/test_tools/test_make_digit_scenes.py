@@ -281,10 +281,12 @@ def test_killed_run_leaves_nothing_half_made(how, tmp_path):
         (('--scale', '24', '200'), '--scale is 24 200: must be MIN MAX with 16 <= MIN <= MAX <= 160'),
         (('--rotate', '-5'), '--rotate is -5: must be within 0..180 degrees'),
         (('--distance', '40'), '--distance is 40: only --task far has one'),
+        (('--mark-radius', '9'), '--mark-radius is 9: only --task far has marks'),
         (('--task', 'far', '--digits', '2', '3'), '--digits is 2 3: must be 1 1 with --task far'),
         (
             ('--task', 'far', '--size', '96', '96', '--scale', '24', '36', '--distance', '90'),
-            '--distance is 90: must be within 32..63 pixels with a size of 96 96 and digits of up to 36 pixels',
+            '--distance is 90: must be within 32..63 pixels with a size of 96 96, digits of up to 36 pixels and a mark '
+            'of radius 6',
         ),
         (('--preview', 'sheet.txt'), '--preview is sheet.txt: must end in .png or .jpg'),
     ],
@@ -324,6 +326,17 @@ def test_far_labels_are_those_of_the_mark():
         assert scene.instances.max() == 1 and len(scene.labels) == len(scene.scans) == 1
 
 
+def test_mark_radius():
+    """A disc of radius r is 2 r + 1 pixels wide; it is where the small one is."""
+    wide = SceneSettings((96, 128), (1, 1), (24, 32), task='far', distance=50, mark_radius=10)
+    for index in range(20):
+        scene = make_scene('train', 0, index, wide)
+        strong = np.ptp(scene.image.astype(int), axis=-1) > 120  # all but the mark is grey
+        rows, columns = np.nonzero(strong)
+        assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (21, 21)
+        assert (rows.min() + 10, columns.min() + 10) == scene.mark
+
+
 def test_far_labels_cannot_be_told_without_the_mark():
     """Over 2000 scenes: classes are balanced, also given what the digit reads, where it is, which way its mark lies."""
     rng_scenes = [
@@ -360,6 +373,7 @@ def test_far_scenes_in_both_layouts(tmp_path):
         for number, (image, annotations, (mask,)) in enumerate(instance_maps(out, split)):
             scene = make_scene(split, 0, number, FAR)
             assert annotations[0]['category_id'] == scene.labels[0] + 1
+            assert annotations[0]['mark'] == list(scene.mark)
             assert np.array_equal(mask, scene.instances)
             labels = cv2.imread(
                 str(out / 'ade/annotations' / ade_split / f'{image["id"]:012d}.png'), cv2.IMREAD_UNCHANGED

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip('pandas')
 ROOT = Path(__file__).parents[2]
 STUDY = """
-data = dict(far='--task far --size 64 64 --scale 16 16 --distance 30 --train 8 --val 4')
+data = dict(far='--task far --size 64 64 --scale 16 16 --distance 30 --mark-radius 7 --train 8 --val 4')
 tasks = dict(far=dict(config='far.py', data='far', iters=2))
 seeds = [0]
 _options = {'model.backbone.arch.embed_dims': (8, 16, 16, 16), 'model.neck.in_channels': [4, 8],
@@ -41,9 +41,10 @@ def study(tmp_path):
     return folder / 'tiny.py'
 
 
-def report_module():
-    spec = importlib.util.spec_from_file_location('study_report', ROOT / 'tools/study/report.py')
+def tool_module(name):
+    spec = importlib.util.spec_from_file_location(f'study_{name}', ROOT / f'tools/study/{name}.py')
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
 
@@ -58,6 +59,11 @@ def test_run_resume_and_report(study, tmp_path):
     assert 0 < first['erf']['1a']['area_50'] <= first['erf']['1a']['area_99'] <= 1
     assert 0 < first['backbone_parameters'] < first['parameters'] and first['ann_macs_per_image'] > 1e5
     assert 0 <= first['saturated_share'] < 1 and [point['iter'] for point in first['training']] == [1, 2]
+    for point in first['training']:
+        assert 0 < point['mean'] < 1 and 0 <= point['saturated'] < 1 and set(point['erf']) == {'1a', '1b'}
+    assert first['training'][-1]['erf']['1b']['area_99'] >= first['training'][-1]['erf']['1b']['area_50'] > 0
+    assert set(first['marks']) <= {'rows', 'columns', 'marks'} and first['marks']['marks'] in (0, 0.25, 0.5, 0.75, 1)
+    assert first['values'] == ['published'] and first['task_key']
     assert first['cpu_s'] > 1 and first['processes'] == 1 and first['versions']['torch'] and first['commit']
     assert second['same_as'] == first['run'] and second['factor'] == 'again', 'the same training is not done twice'
     assert second['metrics'] == first['metrics'] and not (tmp_path / 'out/runs' / second['run']).exists()
@@ -117,24 +123,120 @@ def test_bad_results_are_named(tmp_path):
 
 
 def test_numbers_of_tables():
-    report = report_module()
+    report = tool_module('report')
     low, high = report.interval([1.0, 2.0, 3.0])
     assert 1 <= low < 2 < high <= 3
     assert all(bound != bound for bound in report.interval([0.5])), 'one pair has no interval'
-    rho, low, high = report.rank_correlation([1, 2, 3, 4, 5, 6], [1, 4, 9, 16, 25, 36])
-    assert (rho, low, high) == pytest.approx((1, 1, 1))
-    rho, low, high = report.rank_correlation([1, 2, 3, 4, 5, 6], [2, 1, 4, 3, 6, 5])
+
+
+def cluster_frame(pairs):
+    import pandas as pd
+
+    return pd.DataFrame([{'value': v, 'x': x, 'y': y} for v, x, y in pairs])
+
+
+def test_rank_correlation_resamples_values():
+    """Seeds of a value are no evidence of their own: ten copies of each run leave the interval as it is."""
+    report = tool_module('report')
+    pairs = [('a', 1, 2), ('b', 2, 1), ('c', 3, 4), ('d', 4, 3), ('e', 5, 6), ('f', 6, 5)]
+    rho, low, high = report.rank_correlation(cluster_frame(pairs), 'x', 'y')
     assert rho == pytest.approx(1 - 6 * 6 / 210) and low < rho <= high <= 1
+    assert report.rank_correlation(cluster_frame(pairs * 10), 'x', 'y') == pytest.approx((rho, low, high), abs=0.02)
+    # One value in four differs: a third of the resamples lack it, and have no coefficient.
+    rho, low, high = report.rank_correlation(
+        cluster_frame([(v, int(v == 'a'), int(v == 'a')) for v in 'abcd']), 'x', 'y'
+    )
+    assert (rho, low, high) == pytest.approx((1, 1, 1))
+
+
+def line(run, seed, value, metric, finished, **changed):
+    return {
+        'run': f'{run}-{value}-{seed}', 'key': finished + value + str(seed), 'factor': 'f', 'task': 't', 'value': value,
+        'seed': seed, 'values': ['b', 'a'], 'task_key': 'new', 'data_options': '', 'iters': 5, 'finished': finished,
+        'parameters': 1, 'cpu_s': 2.0, 'ann_macs_per_image': 1e6, 'macs_per_image': 0, 'acs_per_image': 1e6,
+        'saturated_share': 0.1, 'attention_saturated_share': None, 'metrics': {'mIoU': metric}, 'training': [],
+        'erf': {'1b': {'area_50': 0.1, 'area_99': 0.5}}, **changed,
+    }  # fmt: skip
+
+
+def test_tables_mix_no_settings(tmp_path):
+    """The newest line of a run counts; lines of other settings are left out, and said; values keep their order."""
+    report = tool_module('report')
+    lines = [
+        line('r', 0, 'a', 10.0, '2026-01-01', task_key='old'),
+        line('r', 1, 'a', 90.0, '2026-01-01', task_key='old'),  # never done again
+        line('r', 0, 'a', 20.0, '2026-01-03'),
+        line('r', 0, 'b', 30.0, '2026-01-02'),
+    ]
+    kept, dropped = report.newest(lines)
+    assert sorted(r['metrics']['mIoU'] for r in kept) == [20.0, 30.0] and dropped == {('f', 't'): 1}
+    report.write_report(lines, tmp_path / 'docs' / 'study')
+    text = (tmp_path / 'docs/study/tables.md').read_text()
+    assert '| mIoU - b |' in text and 'Lines of older settings left out: 1.' in text
+    assert text.index('| b | 1 | 0.300 |') < text.index('| a | 1 | 0.200 | -0.100')
+
+
+def test_keys_follow_the_content_of_configs(study, monkeypatch):
+    """Another setting in a config is another training; another name of it, or place of the scenes, is none."""
+    module = tool_module('study')
+
+    def first(file=study):
+        module._read_config.cache_clear()
+        return module.Study(file).runs('scale')[0]
+
+    run, again = first(), module.Study(study).runs('again')[0]
+    assert run.key == again.key and run.task_key == again.task_key and run.name != again.name
+    monkeypatch.setenv('MMSTERF_DIGITS_ROOT', '/elsewhere')
+    assert first().key == run.key and os.environ['MMSTERF_DIGITS_ROOT'] == '/elsewhere'
+    far = study.parent / 'far.py'
+    far.write_text(far.read_text().replace('lr=3e-3', 'lr=2e-3'))
+    changed = first()
+    assert changed.key != run.key and changed.task_key != run.task_key
+    study.write_text(study.read_text().replace("'train_dataloader.batch_size': 2", "'train_dataloader.batch_size': 4"))
+    other = first()
+    assert other.key != changed.key and other.task_key == changed.task_key, 'the factor changed, its task did not'
+
+
+def test_results_of_two_processes_are_all_kept(tmp_path):
+    """Each of two processes adds 40 lines, one at a time; with a lock held elsewhere, nobody else gets it."""
+    code = (
+        'import sys; from pathlib import Path; from study import append_results\n'
+        'for i in range(40): append_results(Path("r.jsonl"), [{"run": f"{sys.argv[1]}{i}", "key": "k"}])'
+    )
+    environment = {**os.environ, 'PYTHONPATH': f'{ROOT}{os.pathsep}{ROOT / "tools/study"}'}
+    processes = [subprocess.Popen([sys.executable, '-c', code, n], cwd=tmp_path, env=environment) for n in 'ab']
+    assert [process.wait() for process in processes] == [0, 0]
+    module = tool_module('study')
+    assert len({r['run'] for r in module.read_results(tmp_path / 'r.jsonl')}) == 80
+    with module.locked(tmp_path / 'run') as first, module.locked(tmp_path / 'run', wait=False) as second:
+        assert first and not second
+    with module.locked(tmp_path / 'run', wait=False) as third:
+        assert third
+
+
+def test_saturated_neurons_are_counted(tmp_path):
+    """Of outputs (0, 1, 2, 4, 4) out of at most 4, two are saturated."""
+    import torch
+
+    from mmsterf.snn import ILIF
+
+    measuring = tool_module('measuring')
+    model = torch.nn.Sequential(ILIF(max_count=4))
+    with measuring.Saturation(model) as measured:
+        model(torch.tensor([0.0, 1.0, 2.0, 4.0, 9.0]))
+    assert measured.share(['0']) == pytest.approx(0.4) and measured.share([]) is None
+    names = ['backbone.stage3.0.attn.proj.conv.neuron', 'backbone.stage3.0.attn.spike', 'backbone.stem']
+    assert measuring.attention_outputs(names) == names[:1]
 
 
 def test_differences_are_paired_by_seed():
     """Seeds differ by 0.1 and 0.3, values by 0.05 in each: the difference is 0.05, whatever the seeds."""
     import pandas as pd
 
-    report = report_module()
+    report = tool_module('report')
     rows = [
         {'factor': 'f', 'task': 't', 'value': v, 'seed': s, 'mIoU': base + plus, 'parameters': 10, 'MMACs': 1.0,
-         'MACs+ACs (M)': 1.0}
+         'MACs+ACs (M)': 1.0, 'CPU s': 9.0}
         for v, plus in (('a', 0.0), ('b', 0.05)) for s, base in ((0, 0.1), (1, 0.4))
     ]  # fmt: skip
     lines = report.factor_table(pd.DataFrame(rows), 'mIoU').splitlines()

@@ -32,7 +32,7 @@ import numpy as np
 from pycocotools import mask as rle
 from tqdm import tqdm
 
-from mmsterf.datasets.digit_scenes import SPLITS, TASKS, Scene, SceneSettings, load_scans, make_scene
+from mmsterf.datasets.digit_scenes import MARK_RADIUS, SPLITS, TASKS, Scene, SceneSettings, load_scans, make_scene
 from mmsterf.engine import arguments, command_line
 from mmsterf.engine.outputs import check_new_file, check_writable
 
@@ -46,7 +46,7 @@ STALE_SECONDS = 24 * 3600
 def coco_annotations(scene: Scene) -> list[dict]:
     """COCO annotations of a scene's digits, without ids; areas and boxes are those of the visible strokes.
 
-    The extra key ``scan`` says which scan of the digits data set was used.
+    The extra key ``scan`` says which scan of the digits data set was used, ``mark`` the row and column of a far mark.
     """
     annotations = []
     for number, (label, scan) in enumerate(zip(scene.labels, scene.scans), 1):
@@ -59,6 +59,7 @@ def coco_annotations(scene: Scene) -> list[dict]:
                 'segmentation': {'size': mask['size'], 'counts': mask['counts'].decode('ascii')},
                 'iscrowd': 0,
                 'scan': scan,
+                **({'mark': list(scene.mark)} if scene.mark else {}),
             }
         )
     return annotations
@@ -160,7 +161,12 @@ def _is_there(out: Path, meta: dict, force: bool) -> bool:
         return False
     try:
         # Data of before there were tasks say nothing of them.
-        found = {'task': 'digits', 'distance': None, **json.loads((out / 'meta.json').read_text())}
+        found = {
+            'task': 'digits',
+            'distance': None,
+            'mark_radius': MARK_RADIUS,
+            **json.loads((out / 'meta.json').read_text()),
+        }
         found = {key: found[key] for key in meta}
     except (OSError, ValueError, KeyError, TypeError):
         raise FileExistsError(
@@ -272,6 +278,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar='N',
         help='from a digit to its mark with --task far, pixels (default half of the shorter side)',
     )
+    add('--mark-radius', 'of the marks of --task far, pixels', default.mark_radius, 'N', arguments.whole(1, 4096))
     add('--seed', 'another seed, other scenes', 0, 'N', arguments.seed)
     parser.add_argument('--force', action='store_true', help='replace scenes made before')
     parser.add_argument('--preview', type=Path, metavar='FILE.png', help='also draw some scenes with their annotations')
@@ -284,8 +291,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         args.digits = (1, 1) if args.digits == default.digits else args.digits
     try:
         args.settings = SceneSettings(
-            tuple(args.size), tuple(args.digits), tuple(args.scale), args.rotate, args.task, args.distance
-        )
+            tuple(args.size), tuple(args.digits), tuple(args.scale), args.rotate, args.task, args.distance,
+            args.mark_radius,
+        )  # fmt: skip
     except ValueError as error:
         parser.error(f'--{error}')
     args.counts = {'train': args.train, 'val': args.val}

@@ -1,9 +1,10 @@
 """Tables and figures of a study: report.py [RESULTS] [--merge FILE ...].
 
 Reads result lines of run.py and writes OUT/tables.md, which docs/study.md shows, and OUT/../images/study_*.png: per
-factor and task mean and standard deviation over seeds, differences to the first value paired by seed with bootstrap
-intervals, and the rank correlation of early receptive fields and accuracy. --merge first adds lines of other files
-whose runs are not in RESULTS yet.
+factor and task mean and standard deviation over seeds, differences to the first value of the study file, paired by
+seed, with bootstrap intervals, and the rank correlation of early receptive fields and accuracy. Of lines of one run the
+newest counts, and all runs of a table are of its newest settings; others are left out, and said. --merge first adds
+lines of other files that are not in RESULTS yet.
 """
 
 import argparse
@@ -22,15 +23,48 @@ MAIN = ('mIoU', 'AP')
 EARLY = '1b'
 """Stage whose receptive field is compared with accuracy: the last one in front of stage 2."""
 RESAMPLES = 9999
+RANK_RESAMPLES = 1999
+COLOURS = ('#0072B2', '#E69F00', '#009E73', '#D55E00', '#CC79A7', '#56B4E9', '#000000')  # Okabe and Ito
+MARKERS = 'osD^vPX'
+LEAST_CLUSTERS = 4
+"""A rank correlation is over at least so many values of a factor."""
+
+
+def newest(results: list) -> tuple:
+    """Lines that may stand in one table: of each run the newest, of each factor and task the newest settings.
+
+    Returns:
+        (lines, {(factor, task): number of lines of older settings}).
+    """
+    runs: dict = {}
+    for line in sorted(results, key=lambda r: r.get('finished', '')):
+        runs[line['run']] = line
+    settings = {(r['factor'], r['task']): settings_of(r) for r in runs.values()}
+    kept, dropped = [], {}
+    for line in runs.values():
+        table = line['factor'], line['task']
+        if settings_of(line) == settings[table]:
+            kept.append(line)
+        else:
+            dropped[table] = dropped.get(table, 0) + 1
+    return kept, dropped
+
+
+def settings_of(line: dict) -> tuple:
+    """What lines of one table share."""
+    return line.get('task_key'), line['data_options'], line['iters']
 
 
 def table_of(results: list):
-    """A data frame of results, a row per run."""
+    """A data frame of results, a row per run, in the order of values of the study file."""
     import pandas as pd
 
     rows = []
     for r in results:
-        row = {k: r[k] for k in ('factor', 'task', 'value', 'seed', 'parameters', 'cpu_s')}
+        row = {k: r[k] for k in ('factor', 'task', 'value', 'seed', 'parameters')}
+        values = r.get('values') or [r['value']]
+        row['order'] = values.index(r['value']) if r['value'] in values else len(values)
+        row['CPU s'] = r['cpu_s']
         row['MMACs'] = r['ann_macs_per_image'] / 1e6
         row['MACs+ACs (M)'] = (r['macs_per_image'] + r['acs_per_image']) / 1e6
         row['saturated'] = r['saturated_share']
@@ -40,8 +74,10 @@ def table_of(results: list):
         for stage, numbers in r['erf'].items():
             row.update({f'{metric} {stage}': number for metric, number in numbers.items()})
         row.update({f'mIoU at {size}': m['mIoU'] / 100 for size, m in (r.get('at_sizes') or {}).items()})
+        row.update({f'{name} right': share for name, share in (r.get('marks') or {}).items()})
         rows.append(row)
-    return pd.DataFrame(rows).dropna(axis=1, how='all')
+    frame = pd.DataFrame(rows).sort_values(['factor', 'task', 'order', 'seed'], kind='stable', ignore_index=True)
+    return frame.dropna(axis=1, how='all')
 
 
 def interval(differences) -> tuple:
@@ -57,31 +93,40 @@ def interval(differences) -> tuple:
     return float(found.confidence_interval.low), float(found.confidence_interval.high)
 
 
-def rank_correlation(x, y) -> tuple:
-    """Spearman's coefficient with its bootstrap interval (95 %, percentile, pairs resampled)."""
+def rank_correlation(frame, x: str, y: str) -> tuple:
+    """Spearman's coefficient of two columns with its bootstrap interval (95 %, percentile).
+
+    Runs of one value differ by their seeds alone, so values are resampled with all their runs. Resamples in which a
+    column is constant have no coefficient, and are left out; NaN if less than half of them have one.
+    """
+    import math
     import warnings
 
     import numpy as np
-    from scipy.stats import bootstrap, spearmanr
+    from scipy.stats import spearmanr
 
-    rho = lambda a, b: spearmanr(a, b).statistic  # noqa: E731
+    clusters = [part[[x, y]].to_numpy(float) for _, part in frame.groupby('value', sort=False)]
+    rng, found = np.random.default_rng(0), []
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # resamples of equal values have no rank
-        found = bootstrap(
-            (np.asarray(x), np.asarray(y)), rho, paired=True, vectorized=False, n_resamples=1999,
-            method='percentile', rng=0,
-        )  # fmt: skip
-        return float(rho(x, y)), float(found.confidence_interval.low), float(found.confidence_interval.high)
+        warnings.simplefilter('ignore')  # constant columns
+        rho = float(spearmanr(frame[x], frame[y]).statistic)
+        for _ in range(RANK_RESAMPLES):
+            drawn = np.concatenate([clusters[i] for i in rng.integers(len(clusters), size=len(clusters))])
+            found.append(spearmanr(drawn[:, 0], drawn[:, 1]).statistic)
+    found = [value for value in found if math.isfinite(value)]
+    if len(found) < RANK_RESAMPLES / 2:
+        return rho, math.nan, math.nan
+    low, high = np.quantile(found, [0.025, 0.975])
+    return rho, float(low), float(high)
 
 
 def factor_table(frame, metric: str) -> str:
-    """Markdown: a row per value, of one factor and task."""
-    shown = [name for name in (*METRICS.values(), *(c for c in frame if c.startswith('mIoU at '))) if name in frame]
-    shown = [name for name in shown if frame[name].notna().any()]
-    sizes = ['parameters', 'MMACs', 'MACs+ACs (M)']
-    extra = [
-        n for n in ('saturated', 'attention saturated') if n in frame and frame.factor.iloc[0] == 'attention_scale'
-    ]
+    """Markdown: a row per value, of one factor and task, in the order of the frame."""
+    wanted = [*METRICS.values(), *(c for c in frame if c.startswith('mIoU at ') or c.endswith(' right'))]
+    shown = [name for name in wanted if name in frame and frame[name].notna().any()]
+    sizes = ['parameters', 'MMACs', 'MACs+ACs (M)', 'CPU s']
+    saturation = ('saturated', 'attention saturated') if frame.factor.iloc[0] == 'attention_scale' else ()
+    extra = [name for name in saturation if name in frame]
     fields = [f'{m} {s}' for s in ('1a', '1b', '2') for m in ('area_50', 'area_99') if f'{m} {s}' in frame]
     values = list(dict.fromkeys(frame.value))
     first = frame[frame.value == values[0]].set_index('seed')[metric]
@@ -100,7 +145,7 @@ def factor_table(frame, metric: str) -> str:
         ]
         cells = [value, str(len(part)), *spread[: len(shown)], difference, *spread[len(shown) :]]
         cells += [f'{part[name].mean():.3f}' for name in fields]
-        cells += [f'{part[name].mean():.0f}' if name == 'parameters' else f'{part[name].mean():.1f}' for name in sizes]
+        cells += [f'{part[n].mean():.0f}' if n in ('parameters', 'CPU s') else f'{part[n].mean():.1f}' for n in sizes]
         lines.append('| ' + ' | '.join(cells) + ' |')
     return '\n'.join(lines)
 
@@ -109,13 +154,11 @@ def draw(frame, metric: str, file: Path, title: str) -> None:
     """Draw the runs of a factor and task: metric by value, and against the early receptive field."""
     from matplotlib.figure import Figure
 
-    colours = ('#0072B2', '#E69F00', '#009E73', '#D55E00', '#CC79A7', '#56B4E9', '#000000')  # Okabe and Ito
-    markers = 'osD^vPX'
     figure = Figure(figsize=(9, 3.4), layout='constrained')
     left, right = figure.subplots(1, 2)
     values = list(dict.fromkeys(frame.value))
     for number, value in enumerate(values):
-        part, style = frame[frame.value == value], {'color': colours[number % 7], 'marker': markers[number % 7]}
+        part, style = frame[frame.value == value], {'color': COLOURS[number % 7], 'marker': MARKERS[number % 7]}
         left.plot([number] * len(part), part[metric], linestyle='none', alpha=0.7, **style)
         left.plot([number - 0.25, number + 0.25], [part[metric].mean()] * 2, color=style['color'])
         right.plot(part[f'area_50 {EARLY}'], part[metric], linestyle='none', label=value, **style)
@@ -127,10 +170,34 @@ def draw(frame, metric: str, file: Path, title: str) -> None:
     figure.savefig(file, dpi=110)
 
 
+def draw_training(results: list, file: Path, title: str) -> None:
+    """Draw the share of saturated outputs of attention over training, a line per run."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3.4), layout='constrained')
+    axes = figure.subplots()
+    values = list(dict.fromkeys(results[0].get('values') or sorted({r['value'] for r in results})))
+    for result in results:
+        points = [p for p in result['training'] if 'attention_saturated' in p]
+        number = values.index(result['value'])
+        axes.plot(
+            [p['iter'] for p in points], [p['attention_saturated'] for p in points], alpha=0.8,
+            color=COLOURS[number % 7], marker=MARKERS[number % 7],
+            label=None if result['seed'] else result['value'],
+        )  # fmt: skip
+    axes.set_xlabel('iteration')
+    axes.set_ylabel('saturated outputs of attention')
+    axes.set_ylim(bottom=0)
+    axes.legend(fontsize=8)
+    figure.suptitle(title, fontsize=10)
+    figure.savefig(file, dpi=110)
+
+
 def write_report(results: list, out: Path) -> list:
     """Write tables and figures; returns the files."""
     from tqdm import tqdm
 
+    results, dropped = newest(results)
     frame = table_of(results)
     images = out.parent / 'images'
     images.mkdir(parents=True, exist_ok=True)
@@ -148,14 +215,22 @@ def write_report(results: list, out: Path) -> list:
             factor_table(part, metric),
             f'\n![{factor}, {task}](../images/{file.name})',
         ]
+        if dropped.get((factor, task)):
+            text.append(f'\nLines of older settings left out: {dropped[factor, task]}.')
+        curves = [r for r in results if (r['factor'], r['task']) == (factor, task)]
+        if factor == 'attention_scale' and any('attention_saturated' in p for r in curves for p in r['training']):
+            file = images / f'study_{factor}_{task}_training.png'
+            draw_training(curves, file, f'{factor}, {task}')
+            files.append(file)
+            text.append(f'\n![{factor}, {task}: saturation over training](../images/{file.name})')
         field = f'area_50 {EARLY}'
-        known = part[[field, metric]].dropna()
-        if len(known) >= 5 and known[field].nunique() > 1 and known[metric].nunique() > 1:
-            rho, low, high = rank_correlation(known[field], known[metric])
-            text.append(
-                f'\nSpearman correlation of {field} and {metric} over {len(known)} runs: {rho:+.2f} '
-                f'[{low:+.2f}, {high:+.2f}].'
-            )
+        if field not in part:
+            continue
+        known = part[['value', field, metric]].dropna()
+        if known.value.nunique() >= LEAST_CLUSTERS and known[field].nunique() > 1 and known[metric].nunique() > 1:
+            rho, low, high = rank_correlation(known, field, metric)
+            within = f' [{low:+.2f}, {high:+.2f}]' if low == low else ' (no interval)'
+            text.append(f'\nSpearman correlation of {field} and {metric} over {len(known)} runs: {rho:+.2f}{within}.')
     files[0].write_text('\n'.join(text) + '\n')
     return files
 

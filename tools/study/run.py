@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -33,12 +34,22 @@ def make_data(study, root: Path, names: set) -> None:
         subprocess.run([sys.executable, str(tool), '--out', str(root / name), *options], check=True)
 
 
-def run_process(run, folder: Path, data_root: Path, started: list) -> dict:
-    """Run one run in a process of its own; returns its result, or {'error': last line it printed}."""
+def run_process(run, folder: Path, data_root: Path, started: list, wrap: str) -> dict:
+    """Run one run in a process of its own; returns its result, or {'error': last line it printed}.
+
+    What an earlier training of other settings left in the folder is removed.
+    """
+    spec = {
+        **asdict(run), 'run': run.name, 'key': run.key, 'task_key': run.task_key,
+        'data_root': str(data_root / run.data),
+    }  # fmt: skip
+    file = folder / 'run.json'
+    if file.is_file() and json.loads(file.read_text()).get('key') != run.key:
+        shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    spec = {**asdict(run), 'run': run.name, 'key': run.key, 'data_root': str(data_root / run.data)}
-    (folder / 'run.json').write_text(json.dumps(spec))
-    command = [sys.executable, '-W', 'ignore', str(Path(__file__).with_name('one_run.py')), str(folder)]
+    file.write_text(json.dumps(spec))
+    script = Path(__file__).with_name('one_run.py')
+    command = [*shlex.split(wrap), sys.executable, '-W', 'ignore', str(script), str(folder)]
     with (folder / 'log.txt').open('a') as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, 'PYTHONUNBUFFERED': '1'})
         started.append(process)
@@ -53,7 +64,8 @@ def named(result: dict, run) -> dict:
     """A result under the name that a run has; `same_as` names the run that was done."""
     if result['run'] == run.name:
         return result
-    return {'same_as': result['run'], **result, 'run': run.name, 'factor': run.factor, 'value': run.value}
+    own = {'run': run.name, 'factor': run.factor, 'value': run.value, 'values': run.values, 'task_key': run.task_key}
+    return {'same_as': result['run'], **result, **own}
 
 
 def parse_args(argv=None) -> argparse.Namespace:
@@ -69,6 +81,9 @@ def parse_args(argv=None) -> argparse.Namespace:
     parser.add_argument(
         '--data', type=arguments.file_name, default='data/study', help='folder of scenes (default data/study)'
     )
+    parser.add_argument(
+        '--wrap', default='', metavar='COMMAND', help="put in front of each run's command: 'nice -n 19', a scheduler's"
+    )
     parser.add_argument('--list', action='store_true', help='list the runs and their state, and do nothing')
     return parser.parse_args(argv)
 
@@ -78,7 +93,7 @@ def main(argv=None) -> None:
     """Run what is not finished, and say what failed."""
     args = parse_args(argv)
     check_versions()
-    from study import Study, append_results, read_results
+    from study import Study, append_results, locked, read_results
 
     from mmsterf.engine.outputs import check_writable
     from mmsterf.errors import InvalidInput
@@ -88,7 +103,6 @@ def main(argv=None) -> None:
     out, data = Path(args.out or f'work_dirs/study/{study.name}'), Path(args.data).absolute()
     file = out / 'results.jsonl'
     results = {result['run']: result for result in read_results(file)}
-    by_key = {result['key']: result for result in results.values()}
     todo = [run for run in runs if run.name not in results or results[run.name]['key'] != run.key]
     if args.list:
         for run in runs:
@@ -102,7 +116,7 @@ def main(argv=None) -> None:
         )
     make_data(study, data, {run.data for run in todo})
 
-    started, failed = [], {}
+    started, failed, elsewhere = [], {}, 0
     bar = tqdm(total=len(runs), initial=len(runs) - len(todo), desc=study.name, unit='run', smoothing=0.1)
 
     # The same training under another factor's name is not done twice.
@@ -111,9 +125,13 @@ def main(argv=None) -> None:
         same.setdefault(run.key, []).append(run)
 
     def work(runs):
-        if runs[0].key in by_key:
-            return by_key[runs[0].key]
-        return run_process(runs[0], out / 'runs' / runs[0].name, data, started)
+        key, folder = runs[0].key, out / 'runs' / runs[0].name
+        with locked(folder, wait=False) as mine:
+            # Another run.py may have done it by now, or be at it.
+            for result in read_results(file) if mine else ():
+                if result['key'] == key:
+                    return result
+            return run_process(runs[0], folder, data, started, args.wrap) if mine else {}
 
     pool = ThreadPoolExecutor(args.jobs)
     try:
@@ -126,7 +144,11 @@ def main(argv=None) -> None:
                 failed[alike[0].name] = result['error']
                 bar.write(f'{alike[0].name} failed: {result["error"]}')
                 continue
-            append_results(file, [named(result, run) for run in alike])
+            if not result:
+                elsewhere += len(alike)
+                continue
+            present = {(r['run'], r['key']) for r in read_results(file)}
+            append_results(file, [named(result, run) for run in alike if (run.name, run.key) not in present])
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in started:
@@ -139,7 +161,9 @@ def main(argv=None) -> None:
             f'{len(failed)} of {len(runs)} runs failed, the first one {name}: {text} '
             f'(see {out / "runs" / name / "log.txt"}; --resume tries again)'
         )
-    print(f'{file}: {len(runs)} runs of {study.name}')
+    print(f'{file}: {len(runs) - elsewhere} runs of {study.name}')
+    if elsewhere:
+        print(f'{elsewhere} more are being done by another run.py')
 
 
 if __name__ == '__main__':

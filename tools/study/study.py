@@ -3,18 +3,22 @@
 A study file has
 
     data = {NAME: options of make_digit_scenes.py, in one line}
-    tasks = {NAME: dict(config='seg.py', data=NAME, iters=400, options={...}, test_sizes=[...])}
+    tasks = {NAME: dict(config='seg.py', data=NAME, iters=400, options={...}, test_sizes=[...], erf_images=8)}
     factors = {NAME: dict(tasks=[...], values={VALUE: options, ...})}
     seeds = [0, 1, 2]
 
-Configs lie beside the study file. With `test_sizes`, trained models are also tested on pictures resized to those sizes.
+Configs lie beside the study file. With `test_sizes`, trained models are also tested on pictures resized to those sizes;
+`erf_images` validation images are what receptive fields are measured on.
 Options are changes to the task's config as in `Config.merge_from_dict`: dotted keys to values. Every factor is varied
 by itself: the runs of a factor are all its tasks, values and seeds.
 """
 
+import fcntl
+import functools
 import hashlib
 import json
 import os
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,10 +26,18 @@ from mmengine.config import Config
 
 from mmsterf.errors import InvalidInput
 
+DATA_VARIABLE = 'MMSTERF_DIGITS_ROOT'
+"""Environment variable by which configs find their scenes."""
+
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a study."""
+    """One run of a study.
+
+    Attributes:
+        values: All values of its factor, in the order of the study file; differences are to the first.
+        task_options: What the task changes in its config; `options` has these and what the factor changes.
+    """
 
     study: str
     factor: str
@@ -37,21 +49,66 @@ class Run:
     data_options: str
     iters: int
     options: dict
+    values: tuple = ()
+    task_options: tuple = ()
     test_sizes: tuple = ()
+    erf_images: int = 8
 
     @property
     def name(self) -> str:
         """Unique within the study, fit for a folder."""
         return f'{self.factor}-{self.task}-{self.value}-{self.seed}'
 
-    @property
+    @functools.cached_property
     def key(self) -> str:
-        """The same for runs of several factors that are one and the same training."""
-        same = {k: v for k, v in asdict(self).items() if k not in ('study', 'factor', 'value')}
-        if not self.test_sizes:
-            del same['test_sizes']
-        same['config'] = Path(self.config).name
-        return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:16]
+        """Hash of all that the training is made of: the same for runs of several factors that are one training."""
+        return self._hash(config_of(asdict(self)).to_dict(), self.seed)
+
+    @functools.cached_property
+    def task_key(self) -> str:
+        """Hash of all that runs of one table share: of the task, without what the factor or the seed changes."""
+        shared = {**asdict(self), 'options': dict(self.task_options), 'seed': None}
+        return self._hash(config_of(shared).to_dict())
+
+    def _hash(self, *parts) -> str:
+        parts = [*parts, self.data_options, self.test_sizes, self.erf_images]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+@functools.cache
+def _read_config(file: str) -> Config:
+    """A config as it is wherever its scenes are: the variable that names them is left out."""
+    root = os.environ.pop(DATA_VARIABLE, None)
+    try:
+        return Config.fromfile(file)
+    finally:
+        if root is not None:
+            os.environ[DATA_VARIABLE] = root
+
+
+def config_of(run: dict, cfg: Config = None) -> Config:
+    """The config of a run: that of its task, the factor's changes, the budget, the seed.
+
+    Args:
+        run: What :class:`Run` holds.
+        cfg: The task's config as read; read without the place of its scenes by default.
+    """
+    import copy
+
+    cfg = copy.deepcopy(_read_config(run['config'])) if cfg is None else cfg
+    iters = run['iters']
+    cfg.merge_from_dict(
+        {
+            'train_cfg.max_iters': iters,
+            'train_cfg.val_interval': iters,
+            'train_cfg.val_begin': iters + 1,  # validated by us, after all that a kill may interrupt
+            f'param_scheduler.{len(cfg.param_scheduler) - 1}.end': iters,
+            'default_hooks.checkpoint.interval': min(200, iters),
+            'randomness.seed': run['seed'],
+            **run['options'],
+        }
+    )
+    return cfg
 
 
 class Study:
@@ -107,21 +164,23 @@ class Study:
         ]
 
     def _run(self, factor: str, name: str, value: str, seed: int) -> Run:
-        task = self.tasks[name]
-        options = {**(task.get('options') or {}), **self.factors[factor]['values'][value]}
-        config = str((self.folder / task['config']).resolve())
+        task, values = self.tasks[name], self.factors[factor]['values']
+        task_options = task.get('options') or {}
         return Run(
-            self.name,
-            factor,
-            name,
-            value,
-            seed,
-            config,
-            task['data'],
-            self.data[task['data']],
-            task['iters'],
-            options,
-            tuple(task.get('test_sizes') or ()),
+            study=self.name,
+            factor=factor,
+            task=name,
+            value=value,
+            seed=seed,
+            config=str((self.folder / task['config']).resolve()),
+            data=task['data'],
+            data_options=self.data[task['data']],
+            iters=task['iters'],
+            options={**task_options, **values[value]},
+            values=tuple(values),
+            task_options=tuple(task_options.items()),
+            test_sizes=tuple(task.get('test_sizes') or ()),
+            erf_images=task.get('erf_images', 8),
         )
 
 
@@ -148,9 +207,25 @@ def read_results(file: Path) -> list:
     return results
 
 
+@contextmanager
+def locked(file: Path, wait: bool = True):
+    """Context that holds the lock of a file among all processes of this machine; gives whether it got it.
+
+    The lock goes with the process that holds it, however that ends.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.with_name(f'.{file.name}.lock').open('w') as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
 def append_results(file: Path, results: list) -> None:
     """Add result lines to a file, which is replaced whole: a killed process leaves the former one."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f'.{os.getpid()}.{file.name}')
-    part.write_text(''.join(json.dumps(result) + '\n' for result in [*read_results(file), *results]))
-    os.replace(part, file)
+    with locked(file):
+        part = file.with_name(f'.{os.getpid()}.{file.name}')
+        part.write_text(''.join(json.dumps(result) + '\n' for result in [*read_results(file), *results]))
+        os.replace(part, file)
