@@ -14,7 +14,7 @@ def _at(size, batch_size):
     }
 
 
-_far = '--task far --size 96 96 --scale 20 22 --mark-radius 8 --train 2000 --val 200'
+_far = '--task far --size 96 96 --scale 20 22 --mark-radius 8 --plain --train 2000 --val 200'
 data = dict(
     digits='--size 96 96 --scale 24 90 --digits 1 2 --rotate 5 --train 2000 --val 200',
     near='--size 96 96 --scale 36 60 --digits 1 3 --train 2000 --val 200',

@@ -48,6 +48,7 @@ class SceneSettings:
             All else is grey. What the digit reads, where it stands and which way the mark lies say nothing.
         distance: Of the far task, pixels; None otherwise.
         mark_radius: Of the far task, pixels.
+        plain: Whether grounds have one colour each instead of textures.
     """
 
     size: tuple[int, int] = (160, 160)
@@ -57,6 +58,7 @@ class SceneSettings:
     task: str = 'digits'
     distance: int | None = None
     mark_radius: int = MARK_RADIUS
+    plain: bool = False
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -325,6 +327,8 @@ def make_scene(split: str, seed: int, index: int, settings: SceneSettings | None
     rng = np.random.default_rng([seed, SPLITS.index(split), index])
 
     image = draw_background(rng, settings.size)
+    if settings.plain:
+        image[:] = image.mean((0, 1))
     if settings.task == 'far':
         return _far_scene(rng, image, pool, settings)
     instances = np.zeros(settings.size, np.uint8)

@@ -326,6 +326,15 @@ def test_far_labels_are_those_of_the_mark():
         assert scene.instances.max() == 1 and len(scene.labels) == len(scene.scans) == 1
 
 
+def test_plain_grounds():
+    """Only light and grain vary on a plain ground; digits and labels are those of the textured scene."""
+    for index in range(10):
+        plain, textured = (make_scene('train', 0, index, SceneSettings(plain=plain)) for plain in (True, False))
+        assert np.array_equal(plain.instances, textured.instances) and plain.labels == textured.labels
+        spread = [scene.image[scene.instances == 0].std(0).mean() for scene in (plain, textured)]
+        assert spread[0] < min(spread[1], 10)
+
+
 def test_mark_radius():
     """A disc of radius r is 2 r + 1 pixels wide; it is where the small one is."""
     wide = SceneSettings((96, 128), (1, 1), (24, 32), task='far', distance=50, mark_radius=10)

@@ -160,7 +160,7 @@ def _is_there(out: Path, meta: dict, force: bool) -> bool:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
     try:
-        # Data of before there were tasks say nothing of them.
+        # Older data say nothing of settings that came later.
         found = {
             'task': 'digits',
             'distance': None,
@@ -279,6 +279,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='from a digit to its mark with --task far, pixels (default half of the shorter side)',
     )
     add('--mark-radius', 'of the marks of --task far, pixels', default.mark_radius, 'N', arguments.whole(1, 4096))
+    parser.add_argument('--plain', action='store_true', help='grounds of one colour each, without textures')
     add('--seed', 'another seed, other scenes', 0, 'N', arguments.seed)
     parser.add_argument('--force', action='store_true', help='replace scenes made before')
     parser.add_argument('--preview', type=Path, metavar='FILE.png', help='also draw some scenes with their annotations')
@@ -292,7 +293,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     try:
         args.settings = SceneSettings(
             tuple(args.size), tuple(args.digits), tuple(args.scale), args.rotate, args.task, args.distance,
-            args.mark_radius,
+            args.mark_radius, args.plain,
         )  # fmt: skip
     except ValueError as error:
         parser.error(f'--{error}')
