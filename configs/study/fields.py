@@ -22,7 +22,7 @@ data = dict(
     far=f'{_far} --distance 60',
 )
 tasks = dict(
-    seg=dict(config='seg.py', data='near', iters=1000, test_sizes=[48, 64, 80, 96, 128]),
+    seg=dict(config='seg.py', data='near', iters=1000, test_sizes=[48, 96, 128]),
     det=dict(config='det.py', data='digits', iters=1200),
     far=dict(config='far.py', data='far', iters=600),
     far_24=dict(config='far.py', data='far_24', iters=600),

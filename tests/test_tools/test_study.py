@@ -77,7 +77,7 @@ def test_run_resume_and_report(study, tmp_path):
     # A run that was trained but not yet measured when it was killed: nothing is trained again, metrics are the same.
     (tmp_path / 'out/results.jsonl').unlink()
     (tmp_path / 'out/runs/scale-far-published-0/result.json').unlink()
-    done = run('run.py', study, '--out', 'out', '--data', 'data', '--only', 'scale', '--resume', cwd=tmp_path)
+    done = run('run.py', study, '--out', 'out', '--data', 'data', '--only', 'scale-far', '--resume', cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (again,) = (json.loads(line) for line in (tmp_path / 'out/results.jsonl').read_text().splitlines())
     assert again['metrics'] == first['metrics'] and again['erf'] == first['erf'] and again['processes'] == 2
@@ -93,7 +93,11 @@ def test_run_resume_and_report(study, tmp_path):
 @pytest.mark.parametrize(
     'old, new, said',
     [
-        ('', '', "--only must be a factor of the study, one of scale, again; got 'mixer'"),
+        (
+            '',
+            '',
+            'a factor of the study or a factor and its task, one of scale, again, scale-far, again-far',
+        ),
         ('iters=2', 'iters=0', 'iters of task far must be a positive integer, got 0'),
         ("data='far'", "data='near'", "data of task far must be one of far, got 'near'"),
         ('far.py', 'gone.py', 'config gone.py of task far is not beside the study file'),

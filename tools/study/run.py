@@ -74,7 +74,9 @@ def parse_args(argv=None) -> argparse.Namespace:
     parser.add_argument('study', metavar='STUDY', type=arguments.file_name, help='study file, configs/study/*.py')
     parser.add_argument('--jobs', type=arguments.count, default=1, metavar='N', help='runs at a time (default 1)')
     parser.add_argument('--resume', action='store_true', help='go on where an earlier call ended')
-    parser.add_argument('--only', default='', metavar='FACTOR', help='the runs of one factor')
+    parser.add_argument(
+        '--only', default='', metavar='FACTOR', help='the runs of one factor, or of one of its tasks: FACTOR-TASK'
+    )
     parser.add_argument(
         '--out', type=arguments.file_name, help='folder of results, work_dirs/study/STUDY_NAME by default'
     )

@@ -151,14 +151,21 @@ class Study:
                     raise InvalidInput(f'{file}: factor {name} names task {task!r}; there are {", ".join(self.tasks)}')
 
     def runs(self, only: str = '') -> list:
-        """All runs, or those of one factor: by factor, task and seed, so that what is compared ends together."""
-        if only and only not in self.factors:
-            raise InvalidInput(f'--only must be a factor of the study, one of {", ".join(self.factors)}; got {only!r}')
+        """All runs, or those of one factor ('mixer') or table ('mixer-det'): by factor, task and seed.
+
+        So what is compared ends together.
+        """
+        tables = [f'{factor}-{task}' for factor in self.factors for task in self.factors[factor]['tasks']]
+        if only and only not in (*self.factors, *tables):
+            raise InvalidInput(
+                f'--only must be a factor of the study or a factor and its task, one of {", ".join(self.factors)}, '
+                f'{", ".join(tables)}; got {only!r}'
+            )
         return [
             self._run(factor, task, value, seed)
             for factor in self.factors
-            if only in ('', factor)
             for task in self.factors[factor]['tasks']
+            if only in ('', factor, f'{factor}-{task}')
             for seed in self.seeds
             for value in self.factors[factor]['values']
         ]
