@@ -23,7 +23,7 @@ data = dict(
 )
 tasks = dict(
     seg=dict(config='seg.py', data='near', iters=1000, test_sizes=[48, 96, 128]),
-    det=dict(config='det.py', data='digits', iters=1200),
+    det=dict(config='det.py', data='digits', iters=1000),
     far=dict(config='far.py', data='far', iters=600),
     far_24=dict(config='far.py', data='far_24', iters=600),
     far_attention=dict(config='far_attention.py', data='far', iters=300),

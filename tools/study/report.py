@@ -130,13 +130,15 @@ def factor_table(frame, metric: str) -> str:
     fields = [f'{m} {s}' for s in ('1a', '1b', '2') for m in ('area_50', 'area_99') if f'{m} {s}' in frame]
     values = list(dict.fromkeys(frame.value))
     first = frame[frame.value == values[0]].set_index('seed')[metric]
+    if 'order' in frame and frame.order.min() > 0:  # the study's first value has not run yet
+        first = first.iloc[:0]
     header = ['value', 'runs', *shown, f'{metric} - {values[0]}', *extra, *fields, *sizes]
     lines = ['| ' + ' | '.join(header) + ' |', '|' + '---|' * len(header)]
     for value in values:
         part = frame[frame.value == value]
         paired = (part.set_index('seed')[metric] - first).dropna()
         low, high = interval(paired)
-        difference = '' if value == values[0] else f'{paired.mean():+.3f}'
+        difference = '' if value == values[0] or paired.empty else f'{paired.mean():+.3f}'
         if difference and low == low:
             difference += f' [{low:+.3f}, {high:+.3f}]'
         spread = [
