@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 # One computing thread in each process of the tests: two on two busy cores spin.
 export PYTHONWARNINGS := ignore::UserWarning,ignore::DeprecationWarning,ignore::FutureWarning
 
-.PHONY: env test fuzz soak demo demo-seg lint clean
+.PHONY: env test fuzz soak survey demo demo-seg lint clean
 env: $(READY)
 
 $(READY): requirements/lock.txt requirements/install.sh setup.py
@@ -30,6 +30,10 @@ fuzz: $(READY)
 # Trainings killed at random moments and resumed; the last line is the rate.
 soak: $(READY)
 	OMP_NUM_THREADS=1 CUDA_VISIBLE_DEVICES= $(RUN) tests/soak
+
+# ST-ERF of every config family of mmdet and mmseg; the last line is the total. Goes on where it was stopped.
+survey: $(READY)
+	OMP_NUM_THREADS=1 CUDA_VISIBLE_DEVICES= $(RUN) benchmarks/survey.py
 
 demo: $(READY)
 	$(RUN) tools/demo.py
