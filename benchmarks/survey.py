@@ -13,7 +13,7 @@ The totals stand at the end. Results are kept in --out/survey.jsonl: a later run
 
 import argparse
 import contextlib
-import importlib.util
+import importlib
 import json
 import multiprocessing
 import os
@@ -55,21 +55,14 @@ def survey(config: str, options: list, log: str, gigabytes: float) -> None:
     limit = int(gigabytes * 2**30)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     socket.socket.connect = socket.getaddrinfo = _no_network
-    from mmsterf.erf import plots
+    from mmsterf.erf import command, plots
 
     plots.save = lambda figure, path: None  # figures take longer than maps here
-    _tool('tools/analysis_tools/st_erf.py').main([config, '--num', '1', '--batch-size', '1', *options])
+    command.main([config, '--num', '1', '--batch-size', '1', *options])
 
 
 def _no_network(*args, **kwargs):
     raise OSError('the survey has no network, and something asked for it')
-
-
-def _tool(path: str):
-    spec = importlib.util.spec_from_file_location('st_erf_tool', ROOT / path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def judge(code, log: str, folder: Path) -> tuple:
@@ -133,14 +126,9 @@ def main() -> None:
     if kept.exists():
         done = {row['family']: row for row in map(json.loads, kept.read_text().splitlines())}
     todo = [f for f in wanted if f not in done or done[f]['kind'] in args.again or args.families]
-    with contextlib.suppress(ImportError):
-        import mmdet.apis
-        import mmdet.models
-        import mmseg.models  # noqa: F401
-
-        import mmsterf.analysis.loading
-        import mmsterf.erf.plots  # noqa: F401
-        import mmsterf.models  # noqa: F401
+    for name in ('mmdet.apis', 'mmseg.models', 'mmsterf.analysis.loading', 'mmsterf.erf.plots', 'mmsterf.models'):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
     end = time.monotonic() + args.minutes * 60
     for family in todo:
         if time.monotonic() > end:
