@@ -1,10 +1,8 @@
 """Build a model from any mmdet, mmseg or mmsterf config for analysis, and the inputs to analyse it with."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Optional, Union
 
-import cv2
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
@@ -15,10 +13,12 @@ from mmsterf.checkpoint import convert, is_published, read, state_dict_of
 from mmsterf.engine.cfg_keys import merge_options
 from mmsterf.engine.cfg_options import parse_options
 from mmsterf.engine.config import read_config
+from mmsterf.engine.inputs import Pictures
 from mmsterf.erf import Noise
 from mmsterf.errors import InvalidInput
 
 from .features import Images
+from .pictures import prepared, preprocessor_of
 
 
 def load_model(
@@ -104,41 +104,19 @@ def source_of(
     time_steps: int = 1,
     input_time: str = 'image',
 ):
-    """Return the inputs that `source` names: ['noise'], ['dataset'] (test or validation set), or image files.
+    """Return the inputs that `source` names: ['noise'], ['dataset'] (test or validation set), or images, folders, globs
+    and videos (see `mmsterf.engine.inputs`).
 
     Raises:
-        FileNotFoundError: If an image is not there.
-        ValueError: If the config has no data set or no data preprocessor, or a file is no image.
+        ValueError: If the config has no data set, or an input is not there, or no image or video.
     """
     if list(source) == ['noise']:
         size = tuple(size or (224, 224))
         return Noise(num, (3, *size) if input_time == 'image' else (time_steps, 3, *size), seed)
-    preprocessor = getattr(model, 'data_preprocessor', None)
-    if not isinstance(preprocessor, nn.Module) or type(preprocessor).__name__ == 'BaseDataPreprocessor':
-        raise ValueError(f'{type(model).__name__} has no data_preprocessor to normalise images with: use --input noise')
     if list(source) != ['dataset']:
-        return Images(_Files(source), preprocessor, min(num, len(source)), size)
+        return prepared(cfg, model, Pictures(source, num, time_steps if input_time != 'image' else 1), size)
     loader = cfg.get('test_dataloader') or cfg.get('val_dataloader')
     if not loader:
         raise ValueError('the config has neither test_dataloader nor val_dataloader: use --input noise')
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
-        return Images(DATASETS.build(loader['dataset']), preprocessor, num, size)
-
-
-class _Files(Sequence):
-    """Image files as items of a data set (BGR, as mmdet and mmseg load them)."""
-
-    def __init__(self, paths: Sequence[str]) -> None:
-        for path in paths:
-            if not Path(path).is_file():
-                raise FileNotFoundError(f"input {path} is not a file; --input takes 'noise', 'dataset' or image files")
-        self.paths = list(paths)
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, i: int) -> dict:
-        image = cv2.imread(str(self.paths[i]), cv2.IMREAD_COLOR)
-        if image is None:
-            raise ValueError(f'input {self.paths[i]} is no image that OpenCV reads')
-        return {'inputs': torch.from_numpy(image.transpose(2, 0, 1).copy()), 'data_samples': None}
+        return Images(DATASETS.build(loader['dataset']), preprocessor_of(cfg, model)[0], num, size)

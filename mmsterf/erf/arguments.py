@@ -37,14 +37,20 @@ def parse(argv: Optional[list[str]] = None) -> argparse.Namespace:
         "layers, or of those of a pattern, as 'backbone.*=NLC:1'",
     )
     add('--list-layers', action='store_true', help='print names and output shapes, and stop')
-    add('--input', nargs='+', default=['noise'], metavar='SOURCE', help='noise (default), dataset, or image files')
+    add(
+        '--input',
+        nargs='+',
+        default=['noise'],
+        metavar='SOURCE',
+        help='noise (default), dataset, or images, folders, globs and videos, of which --num are taken, evenly spread',
+    )
     add('--num', type=arguments.count, default=20, help='number of inputs (default 20)')
     add(
         '--size',
         type=arguments.side,
         nargs=2,
         metavar=('H', 'W'),
-        help='input size (noise: 224 224; images: that of the first)',
+        help='input size (noise: 224 224; images: that of the test pipeline)',
     )
     add('--position', nargs='+', default=['center'], help='center (default), two fractions, or a pixel: ROW COLUMN')
     add(

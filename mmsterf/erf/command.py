@@ -50,6 +50,7 @@ def analyse(config: str, checkpoint: Optional[str], args: argparse.Namespace, na
             model, inputs, layers, position=args.position, step=args.step, batch_size=args.batch_size, axes=args.axes,
             progress=progress, in_front_of_norms=not args.layers, notify=notes.append, **how,
         )  # fmt: skip
+    notes += inputs.said() if hasattr(inputs, 'said') else []
     for note in notes:
         print(f'warning: {name}: {note}', file=sys.stderr)
     empty = [layer for layer, r in results.items() if not r.mean.any() and not r.cancels]

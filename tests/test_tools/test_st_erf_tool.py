@@ -162,6 +162,21 @@ def test_files_position_and_heads(tool, configs, tmp_path):
     assert facts['layers'][1]['centroid_column'] > 24
 
 
+def test_pictures_through_the_demos_detector(tool, tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    (tmp_path / 'in').mkdir()
+    cv2.imwrite(str(tmp_path / 'in' / 'grey.png'), rng.integers(0, 256, (40, 60), dtype=np.uint8))
+    cv2.imwrite(str(tmp_path / 'in' / 'deep.png'), rng.integers(0, 65536, (40, 60, 3), dtype=np.uint16))
+    config = ROOT / 'configs' / 'mask_rcnn_sdt_mlpixer_digits.py'
+    common = (config, '--input', tmp_path / 'in', '--layers', 'backbone.stem', '--out', tmp_path / 'out')
+    run(tool, *common, '--size', 32, 64, '--calibrate', 1)
+    facts = json.loads((tmp_path / 'out' / 'metrics.json').read_text())
+    assert facts['input'] == ['in'] and facts['layers'][0]['num'] == 2
+    assert facts['layers'][0]['nonzero'] > 0
+    said = capsys.readouterr().err
+    assert 'converted to 8-bit BGR: grey.png (grey)' in said and 'deep.png (16-bit colour)' in said
+
+
 def test_list_layers(tool, configs, capsys):
     run(tool, configs['stock'], '--list-layers', '--size', 32, 48)
     lines = capsys.readouterr().out.splitlines()
@@ -188,7 +203,10 @@ def test_silent_neurons_are_explained(tool, configs, tmp_path, capsys):
     [
         (('missing.py',), 'missing.py is not a file'),
         (('{spiking}', '--layers', 'backbone.stage7'), 'Layers that would do'),
-        (('{spiking}', '--input', 'nothing.jpg'), 'nothing.jpg is not a file'),
+        (
+            ('{spiking}', '--input', 'nothing.jpg'),
+            '--input nothing.jpg: is not there; images, folders, globs and videos',
+        ),
         (('{spiking}', 'nothing.pth'), 'nothing.pth is not a file'),
         (('{spiking}', '--position', '99', '2', '--size', '32', '32'), 'inside 32 x 32'),
         (('{spiking}', '--input-time', 'film'), 'image, sequence, folded'),
