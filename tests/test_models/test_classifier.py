@@ -68,7 +68,7 @@ def test_logits_are_averaged_over_time_and_heads():
     assert torch.allclose(head((x,)), ((head.fc(spikes) + head.fc_kd(spikes)) / 2).unflatten(0, (2, 3)).mean(0))
 
 
-@pytest.mark.parametrize('file', sorted((ROOT / 'configs/imagenet').glob('*_in1k.py')), ids=lambda file: file.stem)
+@pytest.mark.parametrize('file', sorted((ROOT / 'configs/imagenet').glob('*[!d]_in1k.py')), ids=lambda file: file.stem)
 def test_configs_build_and_give_logits(file):
     cfg = Config.fromfile(file)
     with DefaultScope.overwrite_default_scope('mmpretrain'), torch.device('meta'):

@@ -1,5 +1,6 @@
 """Classification: a spiking head for mmpretrain's classifiers. Imported on its own: mmdet and mmseg do not need it."""
 
 from .cls_head import SpikingClsHead
+from .distillation import DistilledClassifier
 
-__all__ = ['SpikingClsHead']
+__all__ = ['DistilledClassifier', 'SpikingClsHead']

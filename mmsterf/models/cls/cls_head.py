@@ -21,7 +21,7 @@ class SpikingClsHead(ClsHead):
         neuron (dict, optional): Neuron; I-LIF with integer counts by default. Logits are averaged over its
             `time_steps`, so that a backbone over several steps has ``output='folded'``.
         distilled (bool): A second linear layer, `fc_kd`, as models trained by distillation have it; logits are the mean
-            of both.
+            of both. Only DistilledClassifier trains it.
         init_cfg (dict, optional): mmengine initialisation.
         **kwargs: As mmpretrain's ClsHead: `loss`, `topk`, `cal_acc`.
 
@@ -52,6 +52,11 @@ class SpikingClsHead(ClsHead):
 
     def forward(self, feats: tuple) -> Tensor:
         """Logits (N, num_classes)."""
+        of_labels, of_teacher = self.both_logits(feats)
+        return of_labels if self.fc_kd is None else (of_labels + of_teacher) / 2
+
+    def both_logits(self, feats: tuple) -> tuple:
+        """Logits (N, num_classes) that labels teach, and those that a teacher does: the same ones without `fc_kd`."""
         spikes = self.pre_logits(feats)
-        logits = self.fc(spikes) if self.fc_kd is None else (self.fc(spikes) + self.fc_kd(spikes)) / 2
-        return rate(logits, self.neuron.time_steps)
+        of_labels = rate(self.fc(spikes), self.neuron.time_steps)
+        return of_labels, of_labels if self.fc_kd is None else rate(self.fc_kd(spikes), self.neuron.time_steps)
