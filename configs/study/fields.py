@@ -17,12 +17,12 @@ def _at(size, batch_size):
 _far = '--task far --size 96 96 --scale 20 22 --mark-radius 8 --plain --train 2000 --val 200'
 data = dict(
     digits='--size 96 96 --scale 24 90 --digits 1 2 --rotate 5 --train 2000 --val 200',
-    near='--size 96 96 --scale 36 60 --digits 1 3 --train 2000 --val 200',
+    near='--size 96 96 --scale 36 60 --digits 1 2 --rotate 5 --train 2000 --val 200',
     far_24=f'{_far} --distance 24',
     far=f'{_far} --distance 60',
 )
 tasks = dict(
-    seg=dict(config='seg.py', data='near', iters=1000, test_sizes=[48, 96, 128]),
+    seg=dict(config='seg.py', data='near', iters=800, test_sizes=[48, 96, 128]),
     det=dict(config='det.py', data='digits', iters=1000),
     far=dict(config='far.py', data='far', iters=600),
     far_24=dict(config='far.py', data='far_24', iters=600),
@@ -30,7 +30,7 @@ tasks = dict(
     # The same scenes enlarged, so that nothing but the number of tokens differs; batches of fewer, larger pictures.
     far_128=dict(config='far_sizes.py', data='far', iters=300, erf_images=4, options=_at(128, batch_size=8)),
     far_256=dict(config='far_sizes.py', data='far', iters=300, erf_images=4, options=_at(256, batch_size=4)),
-    far_512=dict(config='far_sizes.py', data='far', iters=300, erf_images=2, options=_at(512, batch_size=1)),
+    far_512=dict(config='far_sizes.py', data='far', iters=300, erf_images=2, options=_at(512, batch_size=2)),
 )
 seeds = [0, 1, 2]
 
