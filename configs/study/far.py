@@ -19,7 +19,7 @@ test_dataloader = val_dataloader
 loss = dict(_delete_=True, type='CrossEntropyLoss', class_weight=[0.2, 1.0, 1.0], reduction='sum', loss_weight=1e-4)
 model = dict(
     data_preprocessor=dict(size=crop_size),
-    backbone=dict(arch=dict(depths=(1, 2, 1, 1, 1)), out_indices=(0, 1)),
+    backbone=dict(arch=dict(embed_dims=(32, 64, 64, 64), depths=(1, 2, 1, 1, 1)), out_indices=(0, 1)),
     neck=dict(in_channels=[16, 32], num_outs=2),
     decode_head=dict(in_channels=[32, 32], in_index=[0, 1], feature_strides=[2, 4], num_classes=3, loss_decode=loss),
     auxiliary_head=None,

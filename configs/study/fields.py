@@ -20,16 +20,18 @@ data = dict(
     near='--size 96 96 --scale 36 60 --digits 1 2 --rotate 5 --train 2000 --val 200',
     far_24=f'{_far} --distance 24',
     far=f'{_far} --distance 60',
+    far_rows=f'{_far} --distance 60 --direction rows',
 )
 tasks = dict(
-    seg=dict(config='seg.py', data='near', iters=800, test_sizes=[48, 96, 128]),
-    det=dict(config='det.py', data='digits', iters=1000),
+    seg=dict(config='seg.py', data='near', iters=700, test_sizes=[48, 96, 128]),
+    det=dict(config='det.py', data='digits', iters=800),
+    far_rows=dict(config='far.py', data='far_rows', iters=500),
     far=dict(config='far.py', data='far', iters=600),
     far_24=dict(config='far.py', data='far_24', iters=600),
     far_attention=dict(config='far_attention.py', data='far', iters=300),
     # The same scenes enlarged, so that nothing but the number of tokens differs; batches of fewer, larger pictures.
-    far_128=dict(config='far_sizes.py', data='far', iters=300, erf_images=4, options=_at(128, batch_size=8)),
-    far_256=dict(config='far_sizes.py', data='far', iters=300, erf_images=4, options=_at(256, batch_size=4)),
+    far_128=dict(config='far_sizes.py', data='far', iters=600, erf_images=4, options=_at(128, batch_size=8)),
+    far_256=dict(config='far_sizes.py', data='far', iters=500, erf_images=4, options=_at(256, batch_size=4)),
     far_512=dict(config='far_sizes.py', data='far', iters=300, erf_images=2, options=_at(512, batch_size=2)),
 )
 seeds = [0, 1, 2]
@@ -65,7 +67,7 @@ factors = dict(
         tasks=['far_128', 'far_256', 'far_512'],
         values={name: {'model.backbone.attention_scale': name} for name in ('published', 'tokens')},
     ),
-    far=dict(tasks=['far', 'far_attention', 'far_24'], values=_mixers),
+    far=dict(tasks=['far_rows', 'far', 'far_attention', 'far_24'], values=_mixers),
     residual_gain=dict(
         tasks=['seg', 'det'],
         values={f'{gain}': {'model.backbone.residual_gain': gain} for gain in (0.1, 1.0)},

@@ -12,8 +12,8 @@ test_dataloader = val_dataloader
 
 model = dict(
     data_preprocessor=dict(size=crop_size),
-    backbone=dict(arch=dict(embed_dims=(32, 64, 64, 64), depths=(1, 1, 2, 1, 1))),
-    neck=dict(in_channels=[16, 32, 64, 64]),
+    backbone=dict(arch=dict(embed_dims=(16, 32, 64, 64), depths=(1, 1, 2, 1, 1))),
+    neck=dict(in_channels=[8, 16, 32, 64]),
 )
 max_iters = 400
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters, val_begin=max_iters + 1)

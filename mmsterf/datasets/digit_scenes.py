@@ -15,6 +15,7 @@ import numpy as np
 
 CLASSES = tuple('0123456789')
 TASKS = ('digits', 'far')
+DIRECTIONS = ('both', 'rows', 'columns')
 MARKS = {'red': (30, 30, 225), 'blue': (225, 30, 30)}
 """Classes of the far task and the colours of their marks, BGR."""
 MARK_RADIUS = 6
@@ -48,6 +49,7 @@ class SceneSettings:
             All else is grey. What the digit reads, where it stands and which way the mark lies say nothing.
         distance: Of the far task, pixels; None otherwise.
         mark_radius: Of the far task, pixels.
+        direction: Of the far task: marks lie in the rows of their digits, in the columns, or 'both', as it comes.
         plain: Whether grounds have one colour each instead of textures.
     """
 
@@ -58,6 +60,7 @@ class SceneSettings:
     task: str = 'digits'
     distance: int | None = None
     mark_radius: int = MARK_RADIUS
+    direction: str = DIRECTIONS[0]
     plain: bool = False
 
     @property
@@ -79,9 +82,13 @@ class SceneSettings:
             raise ValueError(f'rotate is {self.rotate:g}: must be within 0..180 degrees')
         if self.task not in TASKS:
             raise ValueError(f'task is {self.task!r}: must be one of {", ".join(TASKS)}')
+        if self.direction not in DIRECTIONS:
+            raise ValueError(f'direction is {self.direction!r}: must be one of {", ".join(DIRECTIONS)}')
         if self.task == 'digits':
             if self.distance is not None:
                 raise ValueError(f'distance is {self.distance}: only --task far has one')
+            if self.direction != DIRECTIONS[0]:
+                raise ValueError(f'direction is {self.direction!r}: only --task far has one')
             if self.mark_radius != MARK_RADIUS:
                 raise ValueError(f'mark-radius is {self.mark_radius}: only --task far has marks')
             return
@@ -286,6 +293,7 @@ def _expose(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
 def _far_scene(rng: np.random.Generator, image: np.ndarray, pool: np.ndarray, settings: SceneSettings) -> Scene:
     """A scene of the far task; its label, digit, place and direction are drawn one by one, of each other unaware."""
     label, axis, sign = (int(rng.integers(count)) for count in (len(MARKS), 2, 2))
+    axis = {'rows': 1, 'columns': 0}.get(settings.direction, axis)
     offset = np.zeros(2, int)
     offset[axis] = (2 * sign - 1) * settings.distance
     reach = _reach(settings.scale)

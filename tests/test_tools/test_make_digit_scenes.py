@@ -281,6 +281,7 @@ def test_killed_run_leaves_nothing_half_made(how, tmp_path):
         (('--scale', '24', '200'), '--scale is 24 200: must be MIN MAX with 16 <= MIN <= MAX <= 160'),
         (('--rotate', '-5'), '--rotate is -5: must be within 0..180 degrees'),
         (('--distance', '40'), '--distance is 40: only --task far has one'),
+        (('--direction', 'rows'), "--direction is 'rows': only --task far has one"),
         (('--mark-radius', '9'), '--mark-radius is 9: only --task far has marks'),
         (('--task', 'far', '--digits', '2', '3'), '--digits is 2 3: must be 1 1 with --task far'),
         (
@@ -333,6 +334,21 @@ def test_plain_grounds():
         assert np.array_equal(plain.instances, textured.instances) and plain.labels == textured.labels
         spread = [scene.image[scene.instances == 0].std(0).mean() for scene in (plain, textured)]
         assert spread[0] < min(spread[1], 10)
+
+
+def test_marks_lie_in_the_direction_asked_for():
+    """In the rows alone or the columns alone; with both, about half each."""
+
+    def shares(direction):
+        settings = SceneSettings((96, 128), (1, 1), (24, 32), task='far', distance=50, direction=direction)
+        away = []
+        for index in range(60):
+            scene = make_scene('train', 0, index, settings)
+            strokes = np.argwhere(scene.instances)
+            away.append(np.abs(np.array(scene.mark) - (strokes.min(0) + strokes.max(0)) / 2))
+        return np.mean([down < along for down, along in away])
+
+    assert (shares('rows'), shares('columns')) == (1, 0) and 0.25 < shares('both') < 0.75
 
 
 def test_mark_radius():

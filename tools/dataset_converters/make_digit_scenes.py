@@ -32,7 +32,7 @@ import numpy as np
 from pycocotools import mask as rle
 from tqdm import tqdm
 
-from mmsterf.datasets.digit_scenes import MARK_RADIUS, SPLITS, TASKS, Scene, SceneSettings, load_scans, make_scene
+from mmsterf.datasets.digit_scenes import DIRECTIONS, SPLITS, TASKS, Scene, SceneSettings, load_scans, make_scene
 from mmsterf.engine import arguments, command_line
 from mmsterf.engine.outputs import check_new_file, check_writable
 
@@ -161,12 +161,7 @@ def _is_there(out: Path, meta: dict, force: bool) -> bool:
         return False
     try:
         # Older data say nothing of settings that came later.
-        found = {
-            'task': 'digits',
-            'distance': None,
-            'mark_radius': MARK_RADIUS,
-            **json.loads((out / 'meta.json').read_text()),
-        }
+        found = {**asdict(SceneSettings()), **json.loads((out / 'meta.json').read_text())}
         found = {key: found[key] for key in meta}
     except (OSError, ValueError, KeyError, TypeError):
         raise FileExistsError(
@@ -279,6 +274,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='from a digit to its mark with --task far, pixels (default half of the shorter side)',
     )
     add('--mark-radius', 'of the marks of --task far, pixels', default.mark_radius, 'N', arguments.whole(1, 4096))
+    parser.add_argument(
+        '--direction', choices=DIRECTIONS, default=default.direction, help='of marks, from their digits (default both)'
+    )
     parser.add_argument('--plain', action='store_true', help='grounds of one colour each, without textures')
     add('--seed', 'another seed, other scenes', 0, 'N', arguments.seed)
     parser.add_argument('--force', action='store_true', help='replace scenes made before')
@@ -293,7 +291,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     try:
         args.settings = SceneSettings(
             tuple(args.size), tuple(args.digits), tuple(args.scale), args.rotate, args.task, args.distance,
-            args.mark_radius, args.plain,
+            args.mark_radius, args.direction, args.plain,
         )  # fmt: skip
     except ValueError as error:
         parser.error(f'--{error}')
