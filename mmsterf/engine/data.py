@@ -69,9 +69,14 @@ def name_files_that_fail(runner) -> None:
     for split in SPLITS:
         loader = getattr(runner, f'_{split}_dataloader', None)
         if isinstance(loader, dict):
-            for leaf in dataset_leaves(loader['dataset']):
-                if leaf.get('pipeline'):
-                    leaf['pipeline'] = _named(leaf['pipeline'])
+            name_files_of(loader)
+
+
+def name_files_of(loader: dict) -> None:
+    """Let the pipelines of one loader's config name the files that they cannot read, in place."""
+    for leaf in dataset_leaves(loader['dataset']):
+        if leaf.get('pipeline'):
+            leaf['pipeline'] = _named(leaf['pipeline'])
 
 
 def _named(steps):

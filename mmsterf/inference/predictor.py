@@ -1,0 +1,125 @@
+"""The stock inferencers of the three tasks, with what the tools check: all weights loaded, the checkpoint's classes."""
+
+import warnings
+from collections.abc import Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import Optional
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.runner import load_checkpoint
+
+from mmsterf.engine.checks import check_model, check_weights
+from mmsterf.engine.config import dataset_leaves
+from mmsterf.engine.data_checks import class_names, dataset_class
+from mmsterf.engine.device import adapt_to_device, notice
+from mmsterf.errors import InvalidInput
+from mmsterf.models.time_steps import heads
+
+from .pictures import colours
+
+VISUALIZERS = {'mmdet': 'DetLocalVisualizer', 'mmseg': 'SegLocalVisualizer', 'mmpretrain': 'UniversalVisualizer'}
+
+
+class Predictor:
+    """DetInferencer, MMSegInferencer or ImageClassificationInferencer, as the config's `default_scope` says.
+
+    Args:
+        cfg (Config): Config, as `load_config` reads it; its test pipeline prepares the images.
+        checkpoint (str): File or address; published names are converted.
+        device (str, optional): Where to run, an accelerator if there is one by default.
+
+    Attributes:
+        scope (str): 'mmdet', 'mmseg' or 'mmpretrain'.
+        classes (list[str]): The checkpoint's, or the config's if it names none.
+        palette (list[tuple]): A colour for each class.
+        inferencer: The stock inferencer, which may be used by itself.
+
+    Raises:
+        InvalidInput: If the config has no test data set, or the checkpoint does not fit.
+    """
+
+    def __init__(self, cfg: Config, checkpoint: str, device: Optional[str] = None) -> None:
+        self.scope = cfg.default_scope
+        self.cfg = cfg = deepcopy(cfg)
+        loader = cfg.get('test_dataloader') or cfg.get('val_dataloader')
+        if not isinstance(loader, dict) or not loader.get('dataset'):
+            raise InvalidInput('the config has neither test_dataloader nor val_dataloader, whose pipeline reads images')
+        # Of joined data sets, the first one's pipeline.
+        loader.dataset = leaf = next(dataset_leaves(loader.dataset))
+        cfg.test_dataloader = loader
+        # Nothing but pictures of ours is wanted of a visualizer: no TensorBoard.
+        cfg.visualizer = {'type': VISUALIZERS[self.scope], 'name': 'predictor'}
+        adapt_to_device(cfg, 'none')
+        with warnings.catch_warnings(), quiet():
+            warnings.simplefilter('ignore')  # of weights, classes and palettes, which follow
+            self.inferencer = self._build(cfg, device)
+        self.model = self.inferencer.model
+        check_model(self.model)
+        check_weights(self.model, checkpoint)
+        meta = load_checkpoint(self.model, checkpoint, map_location='cpu', logger='silent').get('meta') or {}
+        stored = {key.lower(): value for key, value in (meta.get('dataset_meta') or meta).items()}
+        own, palette = _metainfo(leaf, self.scope)
+        self.classes = [str(name) for name in stored.get('classes') or own or ()]
+        self._check_classes(checkpoint)
+        if own and self.classes != list(own):
+            notice(f'classes are those of {checkpoint}, the config names others: {_few(self.classes)}')
+        self.palette = colours(len(self.classes), stored.get('palette') or palette)
+        self.model.dataset_meta = {'classes': tuple(self.classes), 'palette': self.palette}
+
+    def _build(self, cfg: Config, device: Optional[str]):
+        if self.scope == 'mmdet':
+            from mmdet.apis import DetInferencer
+
+            return DetInferencer(cfg, device=device, show_progress=False)
+        if self.scope == 'mmseg':
+            from mmseg.apis import MMSegInferencer
+
+            return MMSegInferencer(cfg, device=device)
+        from mmengine.device import get_device
+        from mmpretrain.apis import ImageClassificationInferencer
+
+        return ImageClassificationInferencer(cfg, False, device or get_device())
+
+    def _check_classes(self, checkpoint: str) -> None:
+        for key, head in heads(self.model):
+            number = None if key.endswith('rpn_head') else getattr(head, 'num_classes', None)
+            if number is not None and not self.classes:
+                self.classes = [str(i) for i in range(number)]
+            if number is not None and number != len(self.classes):
+                raise InvalidInput(
+                    f'{key}.num_classes is {number}, but {checkpoint} or the config name {len(self.classes)} classes '
+                    f'({_few(self.classes)}): they must be the same'
+                )
+
+    def __call__(self, image: np.ndarray):
+        """Data sample with the predictions for an image (H, W, 3) uint8, BGR."""
+        data = next(iter(self.inferencer.preprocess([image], batch_size=1)))
+        # mmdet's inferencer hands the images over beside what is made of them.
+        return self.inferencer.forward(data[1] if self.scope == 'mmdet' else data)[0].cpu()
+
+
+@contextmanager
+def quiet():
+    """Keep mmengine's logger from all but errors: a stock inferencer warns of a registry that its package has not."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel('ERROR')
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _metainfo(leaf: dict, scope: str) -> tuple:
+    """Classes and palette that the config names, None each if it does not."""
+    kind = dataset_class(leaf, scope)
+    classes = (class_names(leaf, kind) or (None,))[0] if kind is not None else None
+    palette = (leaf.get('metainfo') or {}).get('palette') or getattr(kind, 'METAINFO', {}).get('palette')
+    return classes, palette
+
+
+def _few(names: Sequence[str]) -> str:
+    return ', '.join(names[:4]) + ', ...' * (len(names) > 4)

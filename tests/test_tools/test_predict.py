@@ -1,0 +1,305 @@
+"""tools/predict.py and tools/browse.py in all three tasks, by their main(), on digit scenes and small random models."""
+
+import json
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+from PIL import Image
+from tiny_tasks import ROOT
+
+from mmsterf.engine import cli
+from mmsterf.engine.versions import missing_for_pretraining
+from mmsterf.inference.items import Items
+from mmsterf.inference.pictures import colours, lines_of, zoom_of
+
+DET = """
+_base_ = ['{root}/configs/mask_rcnn_sdt_mlpixer_digits.py']
+model = dict(
+    backbone=dict(arch=dict(embed_dims=(8, 8, 16, 16), depths=(1, 1, 1, 1, 1))),
+    neck=dict(in_channels=[8, 8, 16, 16]),
+    test_cfg=dict(rpn=dict(nms_pre=30, max_per_img=12), rcnn=dict(score_thr=0.0, max_per_img=8)),
+)
+test_dataloader = dict(num_workers=0, persistent_workers=False)
+"""
+SEG = """
+_base_ = ['{root}/configs/semantic_fpn_sdt_mlpixer_digits.py']
+model = dict(
+    backbone=dict(arch=dict(embed_dims=(8, 8, 16, 16), depths=(1, 1, 1, 1, 1))),
+    neck=dict(in_channels=[4, 8, 8, 16]),
+)
+"""
+CLS = """
+_base_ = ['{root}/configs/imagenet/sdt_conv_nano_in1k.py']
+model = dict(
+    backbone=dict(arch=dict(_delete_=True, embed_dims=(8, 8, 16, 16)), mlp_ratio=1),
+    head=dict(num_classes=2, in_channels=16),
+)
+pipeline = [dict(type='LoadImageFromFile'), dict(type='RandomFlip', prob=0.5), dict(type='PackInputs')]
+dataset = dict(_delete_=True, type='CustomDataset', data_root='{root_of_data}/folders', pipeline=pipeline)
+train_dataloader = dict(dataset=dataset)
+test_dataloader = dict(dataset=dict(test_mode=True, **dataset))
+"""
+DIGITS = tuple('0123456789')
+CLASSES = {'det': DIGITS, 'seg': ('background', *DIGITS), 'cls': ('left', 'right')}
+
+
+def tool(name: str, *args) -> None:
+    runpy.run_path(str(ROOT / f'tools/{name}.py'), run_name=name)['main']([str(arg) for arg in args])
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    """Digit scenes, and the configs and checkpoints of the tasks."""
+    folder = tmp_path_factory.mktemp('predict')
+    converter = ROOT / 'tools/dataset_converters/make_digit_scenes.py'
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, 'argv', [str(converter)])
+        scenes = ['--train', '4', '--val', '3', '--size', '96', '96', '--scale', '24', '60', '--digits', '1', '3']
+        runpy.run_path(str(converter), run_name='make')['main'](['--out', str(folder / 'scenes'), *scenes])
+    for i, path in enumerate(sorted((folder / 'scenes/coco/train2017').glob('*.jpg'))):
+        copy = folder / f'folders/{CLASSES["cls"][i % 2]}/{path.name}'
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    return folder
+
+
+@pytest.fixture(scope='module')
+def task(data):
+    """Config and checkpoint of a task, written when it is asked for."""
+    made = {}
+
+    def make(name: str) -> tuple:
+        if name in made:
+            return made[name]
+        text = {'det': DET, 'seg': SEG, 'cls': CLS}[name]
+        config, checkpoint = data / f'{name}.py', data / f'{name}.pth'
+        config.write_text(text.replace('{root}', str(ROOT)).replace('{root_of_data}', str(data)))
+        cfg = Config.fromfile(str(config))
+        torch.manual_seed(1)
+        with DefaultScope.overwrite_default_scope(cfg.default_scope):
+            model = MODELS.build(cfg.model)
+        if name == 'seg':  # or all pixels are of one class
+            torch.nn.init.normal_(model.decode_head.conv_seg.weight)
+        meta = {'dataset_meta': {'classes': CLASSES[name]}}
+        torch.save({'state_dict': model.state_dict(), 'meta': meta}, checkpoint)
+        made[name] = config, checkpoint
+        return made[name]
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def scenes(data, monkeypatch):
+    monkeypatch.setenv('MMSTERF_DIGITS_ROOT', str(data / 'scenes'))
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')
+    torch.set_num_threads(1)
+    return data / 'scenes/coco/val2017'
+
+
+def evaluate(annotations: Path, results: Path, kind: str) -> list:
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    found = COCOeval(truth := COCO(str(annotations)), truth.loadRes(str(results)), kind)
+    found.evaluate()
+    found.accumulate()
+    found.summarize()
+    return list(found.stats[:6])
+
+
+def test_detections_evaluate_to_what_the_test_tool_says(task, data, scenes, tmp_path, capsys):
+    config, checkpoint = task('det')
+    out = tmp_path / 'out'
+    tool('predict', config, checkpoint, scenes, '--out', out, '--score', '0')
+    boxes, masks, about = (
+        json.loads((out / f'{name}.json').read_text()) for name in ('predictions.bbox', 'predictions.segm', 'images')
+    )
+    file = data / 'scenes/coco/annotations/instances_val2017.json'
+    truth = json.loads(file.read_text())
+    assert about['categories'] == [{'id': c['id'], 'name': c['name']} for c in truth['categories']]
+    assert {i['id'] for i in about['images']} == {i['id'] for i in truth['images']}
+    assert len(boxes) == len(masks) > 0 and f'ids of images are those of {file}' in capsys.readouterr().out
+    for image in truth['images']:
+        with Image.open(out / f'pictures/{Path(image["file_name"]).stem}.jpg') as picture:
+            assert picture.size == (768, 768)
+            drawn = np.asarray(picture.resize((96, 96), Image.Resampling.BOX)).astype(int)
+        original = cv2.imread(str(scenes / image['file_name']))[..., ::-1].astype(int)
+        assert 2 < abs(drawn - original).mean() < 60  # the image, and something drawn on it
+    # A random network finds no digits: what it found in two of three pictures, moved a little, becomes the truth.
+    truth['annotations'] = [
+        {**box, 'id': i + 1, 'iscrowd': 0, 'bbox': [box['bbox'][0] + i % 3, *box['bbox'][1:]],
+         'area': box['bbox'][2] * box['bbox'][3], 'segmentation': mask['segmentation']}
+        for i, (box, mask) in enumerate(zip(boxes, masks)) if i % 3 and box['bbox'][2] * box['bbox'][3] > 4
+    ]  # fmt: skip
+    own = tmp_path / 'truth.json'
+    own.write_text(json.dumps(truth))
+    options = [f'test_dataloader.dataset.ann_file={own}', f'test_evaluator.ann_file={own}']
+    metrics = cli.test([str(config), str(checkpoint), '--work-dir', str(tmp_path / 'w'), '--cfg-options', *options])
+    for kind in ('bbox', 'segm'):
+        expected = [metrics[f'coco/{kind}_mAP{end}'] for end in ('', '_50', '_75', '_s', '_m', '_l')]
+        assert expected[0] > 0.1
+        assert evaluate(own, out / f'predictions.{kind}.json', kind) == pytest.approx(expected, abs=6e-4)
+
+
+def test_label_maps_are_those_of_the_stock_inferencer(task, scenes, tmp_path, capsys):
+    from mmseg.apis import MMSegInferencer
+
+    config, checkpoint = task('seg')
+    out, clip = tmp_path / 'out', tmp_path / 'clip.mp4'
+    files = sorted(scenes.glob('*.jpg'))
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter_fourcc(*'mp4v'), 5, (96, 96))
+    for i in range(5):
+        writer.write(cv2.imread(str(files[i % 3])))
+    writer.release()
+    tool('predict', config, checkpoint, f'{scenes}/*.jpg', clip, '--out', out, '--every', '2')
+    said = capsys.readouterr()
+    assert '6 pictures: results in' in said.out and '6/6' in said.err
+    assert json.loads((out / 'classes.json').read_text())['classes'] == list(CLASSES['seg'])
+    inferencer = MMSegInferencer(str(config), str(checkpoint), device='cpu')
+    frames, video = [], cv2.VideoCapture(str(clip))
+    while (read := video.read())[0]:
+        frames.append(read[1])
+    assert len(frames) == 5
+    inputs = {**{path.stem: str(path) for path in files}, **{f'clip/{i:06d}': frames[i] for i in (0, 2, 4)}}
+    found = inferencer(list(inputs.values()))['predictions']
+    assert len(np.unique(found)) > 2
+    for name, expected in zip(inputs, found):
+        assert np.array_equal(np.asarray(Image.open(out / f'label_maps/{name}.png')), expected)
+    assert len(list((out / 'label_maps').rglob('*.png'))) == 6
+    video = cv2.VideoCapture(str(out / 'pictures/clip.mp4'))
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 3 and video.get(cv2.CAP_PROP_FPS) == pytest.approx(2.5)
+    assert video.get(cv2.CAP_PROP_FRAME_WIDTH) == 768 < video.get(cv2.CAP_PROP_FRAME_HEIGHT)
+
+
+def test_images_of_all_kinds(task, scenes, tmp_path, capsys):
+    config, checkpoint = task('seg')
+    folder, out = tmp_path / 'in', tmp_path / 'out'
+    folder.mkdir()
+    image = Image.open(sorted(scenes.glob('*.jpg'))[0])
+    grey = np.asarray(image.convert('L'))
+    image.save(folder / 'colour.png')
+    image.convert('L').save(folder / 'grey.png')
+    image.convert('RGBA').save(folder / 'alpha.png')
+    image.convert('CMYK').save(folder / 'cmyk.jpg')
+    cv2.imwrite(str(folder / 'deep.png'), grey.astype(np.uint16) * 256 + 7)
+    image.crop((0, 0, 41, 77)).save(folder / 'odd.webp')
+    jpeg = sorted(scenes.glob('*.jpg'))[0].read_bytes()
+    (folder / 'cut.jpg').write_bytes(jpeg[: len(jpeg) // 2])
+    (folder / 'empty.png').touch()
+    (folder / 'clip.mp4').write_bytes(b'no video')
+    with pytest.raises(SystemExit) as end:
+        tool('predict', config, checkpoint, folder, '--out', out)
+    assert end.value.code == 'error: 3 of 9 inputs could not be read, see above'
+    lines = capsys.readouterr().out.splitlines()
+    for name in ('cut.jpg', 'empty.png', 'clip.mp4'):
+        assert len([line for line in lines if line.startswith(f'{folder / name}: ')]) == 1
+    for kind in ('grey', 'with transparency', 'CMYK', '16-bit grey'):
+        assert f'converted to 8-bit BGR: 1 ({kind})' in lines
+    found = {path.stem: np.asarray(Image.open(path)) for path in (out / 'label_maps').iterdir()}
+    assert set(found) == {'colour', 'grey', 'alpha', 'cmyk', 'deep', 'odd'}
+    assert np.array_equal(found['colour'], found['alpha']) and np.array_equal(found['grey'], found['deep'])
+    assert found['odd'].shape == (77, 41)
+    assert not list(out.rglob('.*'))
+
+
+def test_what_is_refused(task, data, scenes, tmp_path):
+    det, seg = task('det'), task('seg')
+    out = tmp_path / 'out'
+    out.mkdir()
+    (out / 'mine.txt').write_text('mine')
+    wrong = torch.load(det[1], weights_only=True)
+    wrong['meta']['dataset_meta']['classes'] = ('a', 'b')
+    torch.save(wrong, tmp_path / 'wrong.pth')
+    for args, message in (
+        ((*det, tmp_path / 'nothing.jpg'), f'INPUT {tmp_path}/nothing.jpg: is not there'),
+        ((*det, f'{scenes}/*.tiff'), r'holds no images or videos among what it matches'),
+        ((*det, scenes, '--out', out), 'holds mine.txt not written by predict.py'),
+        ((det[0], seg[1], scenes), 'does not fit the MaskRCNN of the config'),
+        ((det[0], tmp_path / 'wrong.pth', scenes), r'num_classes is 10, but .* name 2 classes \(a, b\)'),
+        ((*det, scenes, '--score', '2'), None),
+    ):
+        with pytest.raises(SystemExit) as end:
+            tool('predict', *args, *([] if '--out' in args else ['--out', tmp_path / 'new']))
+        if message is None:
+            assert end.value.code == 2
+        else:
+            assert re.search(message, str(end.value.code)), end.value.code
+    assert [path.name for path in out.iterdir()] == ['mine.txt'] and not (tmp_path / 'new').exists()
+
+
+def test_names_and_ids(scenes, tmp_path):
+    file = sorted(scenes.glob('*.jpg'))[0]
+    (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / file.with_suffix('.jpeg').name).write_bytes(file.read_bytes())
+    items = Items([str(scenes), str(file), str(tmp_path)])
+    names = [item.name for item in items]
+    assert items.total == len(names) == 5 == len(set(names))
+    assert f'{file.stem}_2' in names and f'{file.stem}_3' in names
+    from mmsterf.inference.det import COCO_SKIPS
+
+    assert len(COCO_SKIPS) == 90 - 80
+
+
+def test_pictures_are_legible():
+    assert [zoom_of(*size) for size in ((10, 8), (96, 96), (480, 640), (3000, 4000))] == [80, 8, 1, 1]
+    for number in (3, 15, 150):
+        assert len(set(colours(number))) == number
+    assert colours(2, [[1, 2, 3], [4, 5, 6], [7, 8, 9]]) == [(1, 2, 3), (4, 5, 6)]
+    lines = lines_of([((255, 0, 0), 'first'), (None, 'second ' * 40)], 200, 14)
+    assert lines.shape == (2 * 22, 200, 3) and (lines[:22] == (255, 0, 0)).all(-1).sum() > 100
+    assert (lines[22:] < 128).any()
+    assert lines_of([(None, 'x')] * 50, 100, 14, rows=1).shape == (22, 100, 3)
+
+
+@pytest.mark.skipif(bool(missing_for_pretraining()), reason='mmpretrain is optional')
+def test_classes_of_images(task, scenes, tmp_path, capsys):
+    from mmpretrain.apis import ImageClassificationInferencer
+
+    config, checkpoint = task('cls')
+    tool('predict', config, checkpoint, scenes, '--out', tmp_path / 'out')
+    found = json.loads((tmp_path / 'out/predictions.json').read_text())
+    inferencer = ImageClassificationInferencer(Config.fromfile(str(config)), str(checkpoint), 'cpu')
+    expected = inferencer([item['file_name'] for item in found])
+    assert len(found) == 3
+    for item, other in zip(found, expected):
+        assert item['scores'] == pytest.approx(other['pred_scores'].tolist(), abs=1e-6)
+        assert item['class'] == other['pred_class'] == CLASSES['cls'][item['label']]
+        assert (tmp_path / f'out/pictures/{Path(item["file_name"]).stem}.jpg').is_file()
+    assert '3 pictures: results in' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('name', ['det', 'seg', 'cls'])
+def test_sheets(name, task, tmp_path, capsys):
+    if name == 'cls' and missing_for_pretraining():
+        pytest.skip('mmpretrain is optional')
+    config, out = task(name)[0], tmp_path / 'sheet.png'
+    tool('browse', config, '--out', out, '--num', '3')
+    sheet = np.asarray(Image.open(out))
+    assert sheet.shape == (2 * (480 + 24 + 8) + 8, 2 * 488 + 8, 3)
+    assert f'{out}: 3 of 4 pictures, 984 x 1032 pixels' in capsys.readouterr().out
+    for top, left in ((8, 8), (8, 496), (520, 8)):
+        assert sheet[top : top + 480, left : left + 480].std() > 15
+        assert (sheet[top + 480 : top + 504, left : left + 480] < 100).any()  # the file's name
+    assert (sheet[520:, 496:] == 255).all()
+    with pytest.raises(SystemExit, match='exists already'):
+        tool('browse', config, '--out', out)
+    if name == 'det':
+        tool('browse', config, '--out', tmp_path / 'plain.png', '--num', '3', '--seed', '1')
+        assert not np.array_equal(np.asarray(Image.open(tmp_path / 'plain.png')), sheet)  # augmented otherwise
+
+
+def test_detector_by_the_stock_inferencer_on_frames(task, scenes):
+    from mmdet.apis import DetInferencer
+
+    config, checkpoint = task('det')
+    frames = [cv2.imread(str(path)) for path in sorted(scenes.glob('*.jpg'))]
+    found = DetInferencer(str(config), str(checkpoint), 'cpu', show_progress=False)(frames)['predictions']
+    assert len(found) == 3 and all(len(one['bboxes']) == len(one['masks']) == 8 for one in found)
