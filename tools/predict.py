@@ -38,6 +38,12 @@ def parse(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     add('--score', type=arguments.number(0, 1), default=0.3, help='least score to be drawn (default 0.3)')
     add('--every', type=arguments.count, default=1, help='of videos, every how many frames (default 1)')
     add('--device', type=arguments.device, help='cpu, cuda:0, ... (default: an accelerator if there is one)')
+    add(
+        '--backend',
+        choices=('torch', 'onnxruntime', 'openvino'),
+        default='torch',
+        help='what runs the backbone, on CPU',
+    )
     add('--force', action='store_true', help='overwrite files in --out')
     add_cfg_options(parser)
     return parser.parse_args(argv)
@@ -63,11 +69,21 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         from mmsterf.inference.predictor import Predictor
 
         predictor = Predictor(cfg, args.checkpoint, args.device)
+        if args.backend != 'torch':
+            _use_backend(predictor, args.backend, items)
         failed, number = _predict(predictor, items, out, args.score)
     if failed:
         for line in failed:
             print(line)
         raise InvalidInput(f'{len(failed)} of {len(failed) + number} inputs could not be read, see above')
+
+
+def _use_backend(predictor, backend: str, items) -> None:
+    """Let another runtime run the backbone, exported with the first image that can be read."""
+    image = next((item.image for item in items if not item.error), None)
+    if image is not None:
+        worst = predictor.use_backend(backend, image)
+        print(f'backbone in {backend}: largest difference from PyTorch {worst:.2g}, on the first image', flush=True)
 
 
 def _predict(predictor, items, out: Path, score: float) -> tuple:

@@ -7,8 +7,10 @@ from copy import deepcopy
 from typing import Optional
 
 import numpy as np
+import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
+from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 
 from mmsterf.engine.checks import check_model, check_weights
@@ -21,6 +23,7 @@ from mmsterf.models.time_steps import heads
 from .pictures import colours
 
 VISUALIZERS = {'mmdet': 'DetLocalVisualizer', 'mmseg': 'SegLocalVisualizer', 'mmpretrain': 'UniversalVisualizer'}
+LARGEST_DIFFERENCE = 1e-4
 
 
 class Predictor:
@@ -53,6 +56,7 @@ class Predictor:
         # Nothing but pictures of ours is wanted of a visualizer: no TensorBoard.
         cfg.visualizer = {'type': VISUALIZERS[self.scope], 'name': 'predictor'}
         adapt_to_device(cfg, 'none')
+        init_default_scope(self.scope)  # mmpretrain's inferencer does not
         with warnings.catch_warnings(), quiet():
             warnings.simplefilter('ignore')  # of weights, classes and palettes, which follow
             self.inferencer = self._build(cfg, device)
@@ -96,9 +100,39 @@ class Predictor:
 
     def __call__(self, image: np.ndarray):
         """Data sample with the predictions for an image (H, W, 3) uint8, BGR."""
+        return self.inferencer.forward(self._prepared(image))[0].cpu()
+
+    def _prepared(self, image: np.ndarray) -> dict:
         data = next(iter(self.inferencer.preprocess([image], batch_size=1)))
         # mmdet's inferencer hands the images over beside what is made of them.
-        return self.inferencer.forward(data[1] if self.scope == 'mmdet' else data)[0].cpu()
+        return data[1] if self.scope == 'mmdet' else data
+
+    @torch.no_grad()
+    def use_backend(self, backend: str, image: np.ndarray) -> float:
+        """Let another runtime run the backbone, folded, at any size of images; neck and heads stay in PyTorch.
+
+        Args:
+            backend (str): One of `mmsterf.deploy.BACKENDS`.
+            image (np.ndarray): (H, W, 3) uint8, BGR, to export and to compare with.
+
+        Returns:
+            float: Largest difference of the maps from PyTorch's, relative to the largest value of a map.
+
+        Raises:
+            InvalidInput: If the backbone cannot be exported, the runtime is absent, or the maps are others.
+        """
+        from mmsterf.deploy import compiled
+
+        inputs = self.model.data_preprocessor(self._prepared(image), False)['inputs']
+        expected = self.model.backbone(inputs)
+        backbone = compiled(self.model.backbone, backend, inputs)
+        worst = max(float((a - b).abs().max() / b.abs().max().clamp(min=1)) for a, b in zip(backbone(inputs), expected))
+        if not worst <= LARGEST_DIFFERENCE:
+            raise InvalidInput(
+                f'the backbone in {backend} differs from PyTorch by {worst:.2g}, more than {LARGEST_DIFFERENCE}'
+            )
+        self.model.backbone = backbone
+        return worst
 
 
 @contextmanager

@@ -174,6 +174,11 @@ def test_label_maps_are_those_of_the_stock_inferencer(task, scenes, tmp_path, ca
     for name, expected in zip(inputs, found):
         assert np.array_equal(np.asarray(Image.open(out / f'label_maps/{name}.png')), expected)
     assert len(list((out / 'label_maps').rglob('*.png'))) == 6
+    pytest.importorskip('openvino')
+    tool('predict', config, checkpoint, files[0], '--out', tmp_path / 'openvino', '--backend', 'openvino')
+    assert 'backbone in openvino: largest difference from PyTorch' in capsys.readouterr().out
+    label_map = np.asarray(Image.open(tmp_path / f'openvino/label_maps/{files[0].stem}.png'))
+    assert (label_map == found[0]).mean() > 0.99
     video = cv2.VideoCapture(str(out / 'pictures/clip.mp4'))
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 3 and video.get(cv2.CAP_PROP_FPS) == pytest.approx(2.5)
     assert video.get(cv2.CAP_PROP_FRAME_WIDTH) == 768 < video.get(cv2.CAP_PROP_FRAME_HEIGHT)
