@@ -1,6 +1,8 @@
 """What the ST-ERF hook and command line share: run a detector's or segmentor's features, and feed it images."""
 
+import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Optional
 
 import torch
@@ -8,28 +10,43 @@ import torch.nn.functional as F
 from mmengine.dataset import pseudo_collate
 from torch import Tensor, nn
 
+from mmsterf.errors import InvalidInput
+
 
 def run_features(model: nn.Module, x: Tensor) -> None:
     """Run what images go through without annotations: `extract_feat` (backbone and neck), or the model itself."""
-    model.extract_feat(x) if hasattr(model, 'extract_feat') else model(x)
+    if getattr(model, 'asymetric_input', False):  # SAN: its image encoder sees a smaller image
+        x = F.interpolate(x, scale_factor=model.encoder_resolution, mode='bilinear')
+    with operators():
+        model.extract_feat(x) if hasattr(model, 'extract_feat') else model(x)
 
 
-def run_with_heads(model: nn.Module, x: Tensor) -> None:
-    """As `run_features`, then the dense heads (`rpn_head`, `bbox_head`, `decode_head`, ...)."""
-    if not hasattr(model, 'extract_feat'):
-        raise ValueError(f'{type(model).__name__} has no heads')
-    features = model.extract_feat(x)
-    for name, head in model.named_children():
-        if name in ('rpn_head', 'bbox_head', 'mask_head', 'seg_head', 'decode_head'):
-            head(features)
+@contextmanager
+def operators() -> Iterator[None]:
+    """Say in a sentence which operator of mmcv is not there for the device.
+
+    Raises:
+        InvalidInput: In its place.
+    """
+    try:
+        yield
+    except (NotImplementedError, RuntimeError) as error:
+        found = re.search(r'(\w+?)(_impl)?: implementation for device (\w+).* not found', str(error))
+        if not found:
+            raise
+        raise InvalidInput(
+            f'mmcv has no operator {found[1]} for the device {found[3].removesuffix(":0")}: choose layers in front of '
+            'it (--layers), or another --device'
+        ) from error
 
 
 def default_layers(model: nn.Module, time_steps: int = 1) -> list[str]:
     """Return the layers to look at: what the backbone returns, or, with time, its maps before they are averaged."""
     from mmsterf.models.backbones.base import SpikingBackbone  # hooks must not need models to be imported
 
-    prefix = 'backbone' if isinstance(getattr(model, 'backbone', None), nn.Module) else ''
-    backbone = model.backbone if prefix else model
+    names = ('backbone', 'image_encoder')
+    prefix = next((n for n in names if isinstance(getattr(model, n, None), nn.Module)), '')
+    backbone = getattr(model, prefix) if prefix else model
     if time_steps > 1 and isinstance(backbone, SpikingBackbone):
         names = {module: name for name, module in model.named_modules()}
         stages = backbone._stages()

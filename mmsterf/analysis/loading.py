@@ -5,8 +5,7 @@ from typing import Optional, Union
 
 import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger
-from mmengine.registry import DATASETS, MODELS, DefaultScope
+from mmengine.registry import DATASETS, DefaultScope
 from torch import nn
 
 from mmsterf.checkpoint import convert, is_published, read, state_dict_of
@@ -19,6 +18,7 @@ from mmsterf.errors import InvalidInput
 
 from .features import Images
 from .pictures import prepared, preprocessor_of
+from .stock import build, part_of
 
 
 def load_model(
@@ -26,7 +26,8 @@ def load_model(
 ) -> tuple[Config, nn.Module]:
     """Build the model of a config, in evaluation mode, with the weights of a checkpoint or random ones.
 
-    Nothing is downloaded: without a checkpoint, pretrained weights that the config names are left out.
+    Nothing is downloaded: without a checkpoint, pretrained weights that the config names are left out. Of trackers and
+    of teachers with students, `part_of` says what is analysed; `cfg.model` is then the config of that part.
 
     Args:
         config: File, or ``package::path`` inside an installed package (``mmdet::...``).
@@ -42,40 +43,20 @@ def load_model(
     merge_options(cfg, parse_options(options))
     if not isinstance(cfg.get('model'), dict):
         raise InvalidInput(f'{config} has no `model`')
-    _drop_pretrained(cfg.model)
     torch.manual_seed(seed)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
-        model = MODELS.build(cfg.model)
-        if checkpoint is None and hasattr(model, 'init_weights'):
-            logger = MMLogger.get_current_instance()
-            level = logger.level
-            logger.setLevel('WARNING')  # a line per parameter otherwise
-            model.init_weights()
-            logger.setLevel(level)
+        cfg.model, prefix = part_of(cfg.model)
+        model = build(cfg.model, random=checkpoint is None)
     if checkpoint is not None:
-        _load(model, checkpoint)
+        _load(model, checkpoint, prefix)
     model.eval()  # not chained: stock Swin returns nothing
     return cfg, model
 
 
-def _drop_pretrained(cfg) -> None:
-    """Take out `pretrained` and ``init_cfg=dict(type='Pretrained')`` everywhere below a model config, in place."""
-    if isinstance(cfg, dict):
-        if cfg.get('pretrained') is not None:
-            cfg['pretrained'] = None
-        init = cfg.get('init_cfg')
-        if isinstance(init, dict) and init.get('type') == 'Pretrained':
-            cfg['init_cfg'] = None
-        elif isinstance(init, (list, tuple)):
-            cfg['init_cfg'] = [i for i in init if i.get('type') != 'Pretrained'] or None
-        cfg = list(cfg.values())
-    if isinstance(cfg, (list, tuple)):
-        for value in cfg:
-            _drop_pretrained(value)
-
-
-def _load(model: nn.Module, path: str) -> None:
+def _load(model: nn.Module, path: str, prefix: str = '') -> None:
     state = {k.removeprefix('module.'): v for k, v in state_dict_of(read(path)).items()}
+    if prefix and any(k.startswith(prefix) for k in state):
+        state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
     if is_published(state):
         state = convert(state)[0]
     own, part = model.state_dict(), model

@@ -3,6 +3,7 @@
 from .axes import AXES
 from .calibrate import calibrated, firing_rates
 from .core import STERF, st_erf
+from .ending import ending
 from .files import replace_file, write_csv, write_json, write_maps
 from .inputs import Noise, locate
 from .layers import Layer, probe, select
@@ -15,6 +16,7 @@ __all__ = [
     'Layer',
     'Noise',
     'calibrated',
+    'ending',
     'firing_rates',
     'locate',
     'measure',

@@ -68,7 +68,14 @@ def parse(argv: Optional[list[str]] = None) -> argparse.Namespace:
         metavar='N',
         help='set batch-norm statistics from N inputs first',
     )
-    add('--heads', action='store_true', help='run the dense heads too, so that their layers can be chosen')
+    add('--heads', action='store_true', help='run the heads too, so that their layers can be chosen')
+    add(
+        '--region',
+        nargs='+',
+        default=['image'],
+        help='what heads of regions of interest look at: image (default), predicted (the best box of each input), or a '
+        'box in pixels: TOP LEFT BOTTOM RIGHT',
+    )
     add('--seed', type=arguments.seed, default=0, help='of noise and of random weights (default 0)')
     add('--device', type=arguments.device, default='cpu', help='torch device (default cpu)')
     add('--out', type=Path, default=Path('work_dirs/st_erf'), help='folder (default work_dirs/st_erf)')
@@ -84,6 +91,7 @@ def parse(argv: Optional[list[str]] = None) -> argparse.Namespace:
             parser.error(f'{item}: a config (.py) must come before its checkpoint, and each config has one at most')
     args.models = pairs
     args.axes = axes_of(args.axes)
+    args.region = region_of(args.region, parser)
     try:
         kind = float if any('.' in p for p in args.position) else int
         args.position = 'center' if args.position == ['center'] else tuple(map(kind, args.position))
@@ -93,6 +101,15 @@ def parse(argv: Optional[list[str]] = None) -> argparse.Namespace:
             f'--position takes center, two fractions or two integers, --step last, all, sum or an index: {error}'
         )
     return args
+
+
+def region_of(words: list[str], parser: argparse.ArgumentParser):
+    """Read --region: a name, or four pixels."""
+    if words in (['image'], ['predicted']):
+        return words[0]
+    if len(words) != 4 or not all(w.isdecimal() for w in words):
+        parser.error(f'--region takes image, predicted, or TOP LEFT BOTTOM RIGHT in pixels, got {" ".join(words)}')
+    return tuple(map(int, words))
 
 
 def axes_of(items: list[str]) -> dict:

@@ -2,10 +2,12 @@
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Optional
 
 from mmsterf.engine import check_versions, command_line
+from mmsterf.errors import InvalidInput
 
 from .arguments import parse
 from .results import report, write
@@ -21,18 +23,23 @@ def analyse(config: str, checkpoint: Optional[str], args: argparse.Namespace, na
     """Return (results by layer, facts) of one model; None if its layers were only listed."""
     import torch
 
-    from mmsterf.analysis.features import default_layers, run_features, run_with_heads
+    from mmsterf.analysis.features import default_layers, run_features
+    from mmsterf.analysis.heads import run_with_heads
     from mmsterf.analysis.loading import load_model, source_of
-    from mmsterf.erf import calibrated, firing_rates, st_erf
+    from mmsterf.erf import calibrated, ending, firing_rates, st_erf
 
     cfg, model = load_model(config, checkpoint, args.seed, args.cfg_options)
     model.to(torch.device(args.device))
     time_steps = args.time_steps or getattr(getattr(model, 'backbone', model), 'time_steps', 1)
-    how = {'time_steps': time_steps, 'forward': run_with_heads if args.heads else run_features}
+    forward = partial(run_with_heads, region=args.region) if args.heads else run_features
+    how = {'time_steps': time_steps, 'forward': forward}
     how['input_time'] = ('sequence' if time_steps > 1 else 'image') if args.input_time == 'auto' else args.input_time
     if args.list_layers:
         list_layers(model, tuple(args.size or (224, 224)), axes=args.axes, **how)
         return None
+    layers = args.layers or cfg.get('st_erf_layers') or default_layers(model, time_steps)
+    if time_steps == 1:
+        how['forward'] = ending(model, layers, forward)
     inputs = source_of(cfg, model, args.input, args.num, args.size, args.seed, time_steps, how['input_time'])
     weights = f'weights of {checkpoint}' if checkpoint else f'RANDOM WEIGHTS (no checkpoint, seed {args.seed})'
     print(f'{name}: {weights}')
@@ -43,7 +50,6 @@ def analyse(config: str, checkpoint: Optional[str], args: argparse.Namespace, na
         with bar(f'{name}: calibration') as progress:
             model = calibrated(model, first, progress=progress, **how)
         weights += f', batch norms calibrated on {len(first)} inputs'
-    layers = args.layers or cfg.get('st_erf_layers') or default_layers(model, time_steps)
     notes: list[str] = []
     with bar(name) as progress:
         results = st_erf(
@@ -86,16 +92,28 @@ def list_layers(model, size, axes, time_steps, forward, input_time) -> None:
     from mmsterf.erf import Noise, probe, untouched
     from mmsterf.erf.inputs import pack
 
+    stops = []
+
+    def run(model, x) -> None:
+        try:
+            forward(model, x)
+        except InvalidInput as error:  # an operator that is not there: what is in front of it can be analysed
+            stops.append(error)
+
     shape = (3, *size) if input_time == 'image' else (time_steps, 3, *size)
     with untouched(model) as bare, torch.enable_grad():
         x = pack([Noise(1, shape)[0]], input_time, next(bare.parameters()))
-        layers, _ = probe(bare, x, size, time_steps, axes, forward)
+        layers, _ = probe(bare, x, size, time_steps, axes, run)
+    if stops and not layers:
+        raise stops[0]
     width = max(map(len, layers), default=0)
     print(f'output shapes for one input of {size[0]} x {size[1]}')
     for name, layer in layers.items():
         tokens = f', {layer.prefix} in front' * bool(layer.prefix)
         guess = ' (a guess: --axes settles it)' * layer.guess
         print(f'{name:{width}}  {layer.shape!s:24} {layer.axes:6} {layer.grid[0]} x {layer.grid[1]}{tokens}{guess}')
+    if stops:
+        print(f'the rest does not run: {stops[0]}')
 
 
 class bar:

@@ -20,6 +20,7 @@ from torch.autograd.graph import get_gradient_edge
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .axes import Order, check_order
+from .ending import Enough, ending
 from .inputs import INPUTS, Position, batched, chain, locate, pack, samples_of
 from .layers import Layer, probe, select, tensors
 from .notes import in_front, notes_on
@@ -142,8 +143,7 @@ def st_erf(
         size = tuple(first.shape[-2:])
         pixel = locate(position, size, size)
         leaf = pack([first], input_time, like)
-        usable, reasons = probe(bare, leaf, size, time_steps, axes, forward)
-        chosen = select(bare, layers, usable, reasons)
+        chosen, usable = _chosen(bare, leaf, size, layers, time_steps, axes, forward)
         _check_steps(chosen, step)
         if in_front_of_norms:
             chosen = list({c.name: c for c in (in_front(layer, usable) for layer in chosen)}.values())
@@ -182,6 +182,20 @@ def st_erf(
     return result
 
 
+def _chosen(model, leaf, size, layers, time_steps, axes, forward) -> tuple[list[Layer], dict[str, Layer]]:
+    """Return the layers that were asked for, and those in front of them that could be."""
+    layers = [layers] if isinstance(layers, (str, nn.Module)) else list(layers)
+    short = ending(model, layers, forward) if time_steps == 1 else forward  # steps may be calls
+    usable, reasons = probe(model, leaf, size, time_steps, axes, short)
+    try:
+        return select(model, layers, usable, reasons), usable
+    except ValueError:
+        if short is forward:
+            raise
+    usable, reasons = probe(model, leaf, size, time_steps, axes, forward)  # its message lists all layers
+    return select(model, layers, usable, reasons), usable
+
+
 class _Stream:
     """Running mean and standard error (Welford 1962)."""
 
@@ -200,10 +214,6 @@ class _Stream:
         return np.sqrt(self.squares / (self.num - 1) / self.num)
 
 
-class _Enough(BaseException):
-    """All layers have run: the rest of the forward pass is not needed."""
-
-
 def _capture(model: nn.Module, x: Tensor, layers: list[Layer], time_steps: int, forward, signed) -> list[list[tuple]]:
     """Run the model up to the last layer; return per layer the (gradient edge, empty tensor like the output) of calls.
 
@@ -220,14 +230,14 @@ def _capture(model: nn.Module, x: Tensor, layers: list[Layer], time_steps: int, 
                 y = outputs[layer.index].relu() if signed else outputs[layer.index]
                 captured[k].append((get_gradient_edge(y), torch.empty_like(y, device='meta')))
         if all(len(c) == n for c, n in zip(captured, needed)):
-            raise _Enough
+            raise Enough
 
     handles = [m.register_forward_hook(_contiguous_gradient) for m in model.modules() if isinstance(m, _BatchNorm)]
     handles += [m.register_forward_hook(look, with_kwargs=True) for m in {layer.module for layer in layers}]
     try:
         reset_neurons(model)
         model(x) if forward is None else forward(model, x)
-    except _Enough:
+    except Enough:
         pass
     finally:
         for handle in handles:
