@@ -36,7 +36,10 @@ def run_with_heads(model: nn.Module, x: Tensor, region: Region = 'image') -> Non
         InvalidInput: If the model has no heads, the box is not in the image, or the device lacks an operator.
     """
     size = tuple(x.shape[-2:])
-    with operators():
+    with operators(), ExitStack() as stack:
+        for name, head in model.named_children():
+            for part in _several(head) if name.endswith('head') else ():
+                _as_called(part, stack)
         if hasattr(model, 'encode_decode'):
             _segment(model, x, size)
         elif any(base.__name__ == 'BaseDetector' for base in type(model).__mro__):
@@ -132,6 +135,21 @@ def _with_one(head: Optional[nn.Module], stack: ExitStack) -> None:
     if getattr(head, 'test_cfg', None) is not None:
         one = type(head.test_cfg)({**head.test_cfg, 'score_thr': -1.0, 'max_per_img': 1})
         stack.enter_context(mock.patch.object(head, 'test_cfg', one))
+
+
+def _as_called(module: nn.Module, stack: ExitStack) -> None:
+    """Let hooks see a module whose own code runs `self.forward`, as mmseg's heads do."""
+    forward, called = module.forward, []
+
+    def run(*args, **kwargs):
+        if called:
+            called.clear()
+            return forward(*args, **kwargs)
+        return module(*args, **kwargs)
+
+    handle = module.register_forward_pre_hook(lambda *args: called.append(True), prepend=True)
+    stack.callback(handle.remove)
+    stack.enter_context(mock.patch.object(module, 'forward', run))
 
 
 def _found(masks, results_list, *args, **kwargs) -> list:

@@ -1,7 +1,7 @@
 """What of a config's model an analysis builds: the detector of a tracker, the student, and no weights from anywhere."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Optional
 from unittest import mock
@@ -12,7 +12,7 @@ from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from mmsterf.engine.device import notice
+from mmsterf.engine.device import notice, replace_sync_bn
 from mmsterf.errors import InvalidInput
 
 _FROM_OUTSIDE = ('Pretrained', 'Pretrained_Part')
@@ -54,23 +54,32 @@ def build(cfg: dict, random: bool = True) -> nn.Module:
         InvalidInput: If a package is missing, or code wants weights that nobody gave.
     """
     without_weights(cfg)
+    replace_sync_bn(cfg)  # has no CPU kernel, and is BN in an analysis
     try:
         with no_downloads():
             images = _images_only(cfg)
             model = MODELS.build(cfg) if images is None else images
             if random and hasattr(model, 'init_weights'):
-                logger = MMLogger.get_current_instance()
-                level = logger.level
-                logger.setLevel('WARNING')  # a line per parameter otherwise
-                try:
-                    model.init_weights()
-                finally:
-                    logger.setLevel(level)
+                _initialise(model)
     except (AssertionError, ImportError, KeyError, RuntimeError) as error:
         if explained := _explained(cfg, error):
             raise explained from error
         raise
-    return revert_sync_batchnorm(model)  # SyncBN and MMSyncBN have no CPU kernel, and are BN in an analysis
+    return revert_sync_batchnorm(model)
+
+
+def _initialise(model: nn.Module) -> None:
+    """Draw random weights."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel('WARNING')  # a line per parameter otherwise
+    try:
+        # a part of SAN's head calls `super().init_weights()` of a plain module when there is no checkpoint
+        plain = mock.patch.object(nn.Module, 'init_weights', lambda self: None, create=True)
+        with plain if type(model).__name__ == 'MultimodalEncoderDecoder' else nullcontext():
+            model.init_weights()
+    finally:
+        logger.setLevel(level)
 
 
 def part_of(cfg: dict) -> tuple[dict, str]:

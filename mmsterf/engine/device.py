@@ -79,7 +79,7 @@ def adapt_to_device(cfg: Config, launcher: str) -> None:
     """
     if get_device() != 'cpu':
         return
-    if replaced := _replace_sync_bn(cfg.model) + bool(cfg.pop('sync_bn', None)):
+    if replaced := replace_sync_bn(cfg.model) + bool(cfg.pop('sync_bn', None)):
         notice(f'SyncBN has no CPU kernel: BN instead in {replaced} place(s) of the config')
     if launcher == 'none':
         return
@@ -99,13 +99,13 @@ def adapt_to_device(cfg: Config, launcher: str) -> None:
     torch.distributed.init_process_group('gloo')
 
 
-def _replace_sync_bn(node) -> int:
+def replace_sync_bn(node) -> int:
     """Replace `type='SyncBN'` below a config node in place; returns how often."""
     if isinstance(node, (list, tuple)):
-        return sum(_replace_sync_bn(child) for child in node)
+        return sum(replace_sync_bn(child) for child in node)
     if not isinstance(node, dict):
         return 0
     found = node.get('type') in ('SyncBN', 'MMSyncBN')
     if found:
         node['type'] = 'BN'
-    return found + sum(_replace_sync_bn(child) for child in node.values())
+    return found + sum(replace_sync_bn(child) for child in node.values())

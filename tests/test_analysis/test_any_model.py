@@ -1,6 +1,7 @@
 """Models of every kind that mmdet and mmseg have: what of them is analysed, and that nothing is fetched for it."""
 
 import socket
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -25,7 +26,7 @@ def offline(monkeypatch):
 
 
 def fields(model):
-    return st_erf(model, NOISE, default_layers(model), forward=run_features)
+    return st_erf(model, NOISE, default_layers(model), forward=run_features, in_front_of_norms=True)
 
 
 @pytest.mark.parametrize(
@@ -51,13 +52,24 @@ def test_wrapped_models(config, said, prefix, tmp_path, capsys):
         assert (model.backbone.conv1.weight == 2).all()
 
 
-def test_nothing_is_loaded_from_outside(tmp_path):
-    backbone = "dict(type='TIMMBackbone', model_name='resnet10t', features_only=True, pretrained=True)"
+def test_nothing_is_loaded_from_outside(tmp_path, monkeypatch):
+    from mmseg.models.backbones import timm_backbone
+
+    def create_model(pretrained, checkpoint_path, **kwargs):
+        assert not pretrained and not checkpoint_path
+        return nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU())
+
+    # timm itself needs torchvision, which is not in every environment
+    monkeypatch.setattr(timm_backbone, 'timm', SimpleNamespace(create_model=create_model))
+    timm = (
+        "dict(type='TIMMBackbone', model_name='resnet10t', "
+        "pretrained=True, checkpoint_path='https://example.invalid/t.pth')"
+    )
     pvt = (
         "dict(type='mmdet.PyramidVisionTransformerV2', embed_dims=8, num_layers=[1] * 4, "
         "init_cfg=dict(checkpoint='https://example.invalid/pvt.pth'))"
     )
-    for kind in (backbone, pvt):
+    for kind in (timm, pvt):
         path = tmp_path / 'config.py'
         path.write_text(
             f"default_scope = 'mmseg'\nmodel = dict(type='EncoderDecoder', backbone={kind}, "
@@ -67,7 +79,7 @@ def test_nothing_is_loaded_from_outside(tmp_path):
         assert all(r.mean.any() for r in fields(load_model(str(path), None)[1]).values())
 
 
-def test_code_that_wants_weights_is_stopped(tmp_path):
+def test_code_that_wants_weights_is_stopped(tmp_path, monkeypatch):
     path = tmp_path / 'config.py'
     (tmp_path / 'wants_weights.py').write_text(
         'from mmengine.registry import MODELS\nfrom mmengine.runner.checkpoint import _load_checkpoint\n'
@@ -75,12 +87,9 @@ def test_code_that_wants_weights_is_stopped(tmp_path):
         "        super().__init__()\n        _load_checkpoint('https://example.invalid/x.pth')\n"
     )
     path.write_text("custom_imports = dict(imports=['wants_weights'])\nmodel = dict(type='mmengine.WantsWeights')")
-    import sys
-
-    sys.path.insert(0, str(tmp_path))
+    monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(InvalidInput, match=r'x\.pth, which is no file: nothing is downloaded'):
         load_model(str(path), None)
-    sys.path.remove(str(tmp_path))
 
 
 def test_missing_packages_are_named():
@@ -97,7 +106,7 @@ def test_models_that_need_text_have_features_only(capsys):
 
 def test_clip_without_its_checkpoint():
     _, model = load_model('mmseg::san/san-vit-b16_coco-stuff164k-640x640.py', None)
-    found = st_erf(model, Noise(1, (3, 64, 64)), default_layers(model), forward=run_features)
+    found = fields(model)
     assert all(name.startswith('image_encoder') for name in found) and all(r.mean.any() for r in found.values())
 
 
