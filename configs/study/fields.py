@@ -23,16 +23,16 @@ data = dict(
     far_rows=f'{_far} --distance 60 --direction rows',
 )
 tasks = dict(
-    seg=dict(config='seg.py', data='near', iters=700, test_sizes=[48, 96, 128]),
+    seg=dict(config='seg.py', data='near', iters=500, test_sizes=[48, 96, 128]),
     det=dict(config='det.py', data='digits', iters=800),
-    far_rows=dict(config='far.py', data='far_rows', iters=500),
+    far_rows=dict(config='far.py', data='far_rows', iters=400),
     far=dict(config='far.py', data='far', iters=600),
     far_24=dict(config='far.py', data='far_24', iters=600),
     far_attention=dict(config='far_attention.py', data='far', iters=300),
     # The same scenes enlarged, so that nothing but the number of tokens differs; batches of fewer, larger pictures.
-    far_128=dict(config='far_sizes.py', data='far', iters=600, erf_images=4, options=_at(128, batch_size=8)),
-    far_256=dict(config='far_sizes.py', data='far', iters=500, erf_images=4, options=_at(256, batch_size=4)),
-    far_512=dict(config='far_sizes.py', data='far', iters=300, erf_images=2, options=_at(512, batch_size=2)),
+    far_128=dict(config='far_sizes.py', data='far', iters=400, erf_images=4, options=_at(128, batch_size=8)),
+    far_256=dict(config='far_sizes.py', data='far', iters=300, erf_images=4, options=_at(256, batch_size=4)),
+    far_512=dict(config='far_sizes.py', data='far', iters=250, erf_images=2, options=_at(512, batch_size=2)),
 )
 seeds = [0, 1, 2]
 

@@ -10,6 +10,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -51,7 +52,9 @@ def run_process(run, folder: Path, data_root: Path, started: list, wrap: str) ->
     script = Path(__file__).with_name('one_run.py')
     command = [*shlex.split(wrap), sys.executable, '-W', 'ignore', str(script), str(folder)]
     with (folder / 'log.txt').open('a') as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, 'PYTHONUNBUFFERED': '1'})
+        environment = {**os.environ, 'PYTHONUNBUFFERED': '1'}
+        # A group of its own, so that what --wrap starts ends with it.
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
         started.append(process)
         process.wait()
     if process.returncode == 0 and (folder / 'result.json').is_file():
@@ -135,6 +138,7 @@ def main(argv=None) -> None:
                     return result
             return run_process(runs[0], folder, data, started, args.wrap) if mine else {}
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that runs are ended too
     pool = ThreadPoolExecutor(args.jobs)
     try:
         waiting = {pool.submit(work, runs): runs for runs in same.values()}
@@ -155,7 +159,7 @@ def main(argv=None) -> None:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in started:
             if process.poll() is None:
-                process.terminate()
+                os.killpg(process.pid, signal.SIGTERM)
         bar.close()
     if failed:
         name, text = next(iter(failed.items()))
