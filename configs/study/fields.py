@@ -16,7 +16,7 @@ def _at(size, batch_size):
 
 _far = '--task far --size 96 96 --scale 20 22 --mark-radius 8 --plain --train 2000 --val 200'
 data = dict(
-    digits='--size 96 96 --scale 24 90 --digits 1 2 --rotate 5 --train 2000 --val 200',
+    digits='--size 96 96 --scale 24 90 --digits 1 3 --one-class --train 2000 --val 200',
     near='--size 96 96 --scale 36 60 --digits 1 2 --rotate 5 --train 2000 --val 200',
     far_24=f'{_far} --distance 24',
     far=f'{_far} --distance 60',
@@ -24,7 +24,7 @@ data = dict(
 )
 tasks = dict(
     seg=dict(config='seg.py', data='near', iters=500, test_sizes=[48, 96, 128]),
-    det=dict(config='det.py', data='digits', iters=800),
+    det=dict(config='det.py', data='digits', iters=400),
     far_rows=dict(config='far.py', data='far_rows', iters=400),
     far=dict(config='far.py', data='far', iters=600),
     far_24=dict(config='far.py', data='far_24', iters=600),

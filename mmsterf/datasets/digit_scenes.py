@@ -51,6 +51,7 @@ class SceneSettings:
         mark_radius: Of the far task, pixels.
         direction: Of the far task: marks lie in the rows of their digits, in the columns, or 'both', as it comes.
         plain: Whether grounds have one colour each instead of textures.
+        one_class: Whether all digits are of one class, 'digit', whatever they read; not with the far task.
     """
 
     size: tuple[int, int] = (160, 160)
@@ -62,11 +63,14 @@ class SceneSettings:
     mark_radius: int = MARK_RADIUS
     direction: str = DIRECTIONS[0]
     plain: bool = False
+    one_class: bool = False
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, in order of labels."""
-        return CLASSES if self.task == 'digits' else tuple(MARKS)
+        if self.task == 'far':
+            return tuple(MARKS)
+        return ('digit',) if self.one_class else CLASSES
 
     def __post_init__(self) -> None:
         if not all(32 <= side <= 4096 for side in self.size):
@@ -92,6 +96,8 @@ class SceneSettings:
             if self.mark_radius != MARK_RADIUS:
                 raise ValueError(f'mark-radius is {self.mark_radius}: only --task far has marks')
             return
+        if self.one_class:
+            raise ValueError('one-class is set: classes of --task far are those of the marks')
         if self.digits != (1, 1):
             raise ValueError(f'digits is {_spell(self.digits)}: must be 1 1 with --task far')
         taken = _reach(self.scale) + self.mark_radius
@@ -358,4 +364,5 @@ def make_scene(split: str, seed: int, index: int, settings: SceneSettings | None
             instances[window][inside] = len(chosen)
 
     image = _expose(rng, image)
-    return Scene(image, instances, tuple(int(scan_labels[scan]) for scan in chosen), tuple(chosen))
+    labels = (0 if settings.one_class else int(scan_labels[scan]) for scan in chosen)
+    return Scene(image, instances, tuple(labels), tuple(chosen))

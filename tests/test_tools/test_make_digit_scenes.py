@@ -282,6 +282,7 @@ def test_killed_run_leaves_nothing_half_made(how, tmp_path):
         (('--rotate', '-5'), '--rotate is -5: must be within 0..180 degrees'),
         (('--distance', '40'), '--distance is 40: only --task far has one'),
         (('--direction', 'rows'), "--direction is 'rows': only --task far has one"),
+        (('--task', 'far', '--one-class'), '--one-class is set: classes of --task far are those of the marks'),
         (('--mark-radius', '9'), '--mark-radius is 9: only --task far has marks'),
         (('--task', 'far', '--digits', '2', '3'), '--digits is 2 3: must be 1 1 with --task far'),
         (
@@ -334,6 +335,17 @@ def test_plain_grounds():
         assert np.array_equal(plain.instances, textured.instances) and plain.labels == textured.labels
         spread = [scene.image[scene.instances == 0].std(0).mean() for scene in (plain, textured)]
         assert spread[0] < min(spread[1], 10)
+
+
+def test_one_class(tmp_path):
+    """The scenes are the same; all digits are of the one category."""
+    one, ten = (make_scene('train', 0, 3, SceneSettings(one_class=one)) for one in (True, False))
+    assert np.array_equal(one.image, ten.image) and one.scans == ten.scans
+    assert set(one.labels) == {0} and len(set(ten.labels)) > 1
+    assert (done := run('--out', tmp_path / 'scenes', *TINY, '--one-class')).returncode == 0, done.stderr
+    data = json.loads((tmp_path / 'scenes/coco/annotations/instances_val2017.json').read_text())
+    assert [category['name'] for category in data['categories']] == ['digit']
+    assert {annotation['category_id'] for annotation in data['annotations']} == {1}
 
 
 def test_marks_lie_in_the_direction_asked_for():

@@ -278,6 +278,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--direction', choices=DIRECTIONS, default=default.direction, help='of marks, from their digits (default both)'
     )
     parser.add_argument('--plain', action='store_true', help='grounds of one colour each, without textures')
+    parser.add_argument('--one-class', action='store_true', help="one class for all, 'digit', instead of ten")
     add('--seed', 'another seed, other scenes', 0, 'N', arguments.seed)
     parser.add_argument('--force', action='store_true', help='replace scenes made before')
     parser.add_argument('--preview', type=Path, metavar='FILE.png', help='also draw some scenes with their annotations')
@@ -291,7 +292,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     try:
         args.settings = SceneSettings(
             tuple(args.size), tuple(args.digits), tuple(args.scale), args.rotate, args.task, args.distance,
-            args.mark_radius, args.direction, args.plain,
+            args.mark_radius, args.direction, args.plain, args.one_class,
         )  # fmt: skip
     except ValueError as error:
         parser.error(f'--{error}')
