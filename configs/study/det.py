@@ -1,6 +1,6 @@
-# Study, detection: Faster R-CNN on digits of 24 to 90 pixels in scenes of 96 x 96, all of one class: where they are takes
-# hundreds of iterations to learn, which they are thousands. Anchors and the levels that regions are read from are set
-# such that digits of this size use all levels.
+# Study, detection: Faster R-CNN on digits of 24 to 90 pixels in scenes of 96 x 96, all of one class: where they are
+# takes hundreds of iterations to learn, which they are thousands. Anchors and the levels that regions are read from are
+# set such that digits of this size use all levels.
 _base_ = [
     'mmdet::_base_/models/faster-rcnn_r50_fpn.py',
     '../_base_/datasets/digit_scenes_instance.py',
