@@ -27,12 +27,11 @@ from mmsterf.engine import arguments, check_versions, command_line
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def make_data(study, root: Path, names: set) -> None:
+def make_data(runs: list, root: Path) -> None:
     """Make the scenes that runs need, unless they are there."""
     tool = ROOT / 'tools' / 'dataset_converters' / 'make_digit_scenes.py'
-    for name in sorted(names):
-        options = shlex.split(study.data[name])
-        subprocess.run([sys.executable, str(tool), '--out', str(root / name), *options], check=True)
+    for folder, options in {run.data_folder: run.data_options for run in runs}.items():
+        subprocess.run([sys.executable, str(tool), '--out', str(root / folder), *shlex.split(options)], check=True)
 
 
 def run_process(run, folder: Path, data_root: Path, started: list, wrap: str) -> dict:
@@ -42,7 +41,7 @@ def run_process(run, folder: Path, data_root: Path, started: list, wrap: str) ->
     """
     spec = {
         **asdict(run), 'run': run.name, 'key': run.key, 'task_key': run.task_key,
-        'data_root': str(data_root / run.data),
+        'data_root': str(data_root / run.data_folder),
     }  # fmt: skip
     file = folder / 'run.json'
     if file.is_file() and json.loads(file.read_text()).get('key') != run.key:
@@ -119,7 +118,7 @@ def main(argv=None) -> None:
         raise InvalidInput(
             f'--out {out}: holds results of {len(results)} runs; go on with --resume, or choose another folder'
         )
-    make_data(study, data, {run.data for run in todo})
+    make_data(todo, data)
 
     started, failed, elsewhere = [], {}, 0
     bar = tqdm(total=len(runs), initial=len(runs) - len(todo), desc=study.name, unit='run', smoothing=0.1)

@@ -59,6 +59,11 @@ class Run:
         """Unique within the study, fit for a folder."""
         return f'{self.factor}-{self.task}-{self.value}-{self.seed}'
 
+    @property
+    def data_folder(self) -> str:
+        """Folder of its scenes: other options, other folder."""
+        return f'{self.data}-{hashlib.sha256(self.data_options.encode()).hexdigest()[:8]}'
+
     @functools.cached_property
     def key(self) -> str:
         """Hash of all that the training is made of: the same for runs of several factors that are one training."""
