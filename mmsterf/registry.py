@@ -33,7 +33,7 @@ TRANSFORMS = Registry(
     'transform',
     scope='mmsterf',
     parent=MMENGINE_TRANSFORMS,
-    locations=['mmsterf.datasets.label_maps', 'mmsterf.datasets.reading'],
+    locations=['mmsterf.datasets.events', 'mmsterf.datasets.label_maps', 'mmsterf.datasets.reading'],
 )
 
 # Makes `mmsterf::config.py` work where mmengine takes `pkg::folder/config.py`: it knows packages by a table, asks for

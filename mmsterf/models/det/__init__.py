@@ -5,11 +5,13 @@ from .detectors import FasterRCNN, MaskRCNN, RetinaNet
 from .mask_head import SpikingFCNMaskHead
 from .roi_extractor import SpikingRoIExtractor
 from .rpn_head import SpikingRPNHead
+from .sequence import SequenceDetDataPreprocessor
 
 __all__ = [
     'FasterRCNN',
     'MaskRCNN',
     'RetinaNet',
+    'SequenceDetDataPreprocessor',
     'SpikingConvFCBBoxHead',
     'SpikingFCNMaskHead',
     'SpikingRPNHead',

@@ -1,0 +1,171 @@
+"""Loading steps for recordings of event cameras and for sequences of images: time goes into the channels of `img`."""
+
+import os
+from typing import Optional
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmengine.logging import print_log
+
+from mmsterf.engine.inputs import find, is_video, read_image, video_frames
+from mmsterf.errors import InvalidInput
+from mmsterf.events import Recording, open_recording, to_steps
+from mmsterf.registry import TRANSFORMS
+
+_SAID: set = set()
+
+
+@TRANSFORMS.register_module()
+class LoadEvents(BaseTransform):
+    """Load a window of events as `img`, float32 (H, W, time_steps * C), time before channels.
+
+    Required keys: `img_path`, a recording (`mmsterf.events.SUFFIXES`). `height` and `width` are those of the sensor;
+    without them the file's own are taken, if it says them. `event_end`, microseconds, is the end of the window, the
+    recording's by default. A window that begins before the recording is empty there. Events outside the sensor are
+    left out, ones out of order sorted; both are counted in a warning, once for each file.
+
+    Added keys: `img`, `img_shape`, `ori_shape`, `num_events` (in the window and inside the sensor), `event_start`,
+    `event_end`.
+
+    Args:
+        time_steps (int): T.
+        representation (str): 'count', 'binary' or 'voxel', as in `mmsterf.events.to_steps`.
+        duration (int, optional): Length of the window, microseconds; everything before its end by default.
+        signed (bool): One map of brighter minus darker events instead of two.
+        bins (int): Parts of each time step, with maps of their own.
+        clip (float, optional): Largest value.
+        scale (float, optional): Values are divided by it.
+
+    Raises:
+        InvalidInput: If the file cannot be read, the size of the sensor is not known, no event is inside it, or the
+            window lies before or after the recording.
+    """
+
+    def __init__(
+        self,
+        time_steps: int,
+        representation: str = 'count',
+        duration: Optional[int] = None,
+        signed: bool = False,
+        bins: int = 1,
+        clip: Optional[float] = None,
+        scale: Optional[float] = None,
+    ) -> None:
+        self.duration = duration
+        self.options = dict(
+            time_steps=time_steps, representation=representation, signed=signed, bins=bins, clip=clip, scale=scale
+        )
+        # What is wrong with these is said now, not at the first file.
+        to_steps(np.empty(0, [('x', int), ('y', int), ('t', int), ('p', int)]), 0, 1, (1, 1), **self.options)
+        if duration is not None and not duration > 0:
+            raise InvalidInput(f'duration={duration!r}: microseconds above 0, or None for everything before the end')
+
+    def transform(self, results: dict) -> dict:
+        """Results with the window as `img`."""
+        path = results['img_path']
+        recording = open_recording(path)
+        size = _sensor(results, recording)
+        window = recording.window(results.get('event_end'), self.duration)
+        events = window.events
+        inside = (events['x'] >= 0) & (events['x'] < size[1]) & (events['y'] >= 0) & (events['y'] < size[0])
+        outside = len(events) - int(inside.sum())
+        if outside and outside == len(events):
+            raise InvalidInput(
+                f'{path}: all {outside} events from {window.start} to {window.stop} us lie outside the sensor of width '
+                f'{size[1]} and height {size[0]}: columns are {events["x"].min()} to {events["x"].max()}, rows '
+                f'{events["y"].min()} to {events["y"].max()}'
+            )
+        for count, what in (
+            (outside, f'events outside the sensor of width {size[1]} and height {size[0]} are left out'),
+            (window.unsorted, 'events stand before earlier ones; they are sorted'),
+            (recording.left_over, 'bytes at its end are no whole event, and left out; was it cut off?'),
+        ):
+            if count and (path, what) not in _SAID:
+                _SAID.add((path, what))
+                print_log(f'{path}: {count} {what} (said once)', logger='current', level=30)
+        events = events[inside] if outside else events
+        maps = to_steps(events, window.start, window.stop, size, **self.options)
+        results['img'] = np.ascontiguousarray(maps.reshape(-1, *size).transpose(1, 2, 0))
+        results['img_shape'] = results['ori_shape'] = size
+        results['height'], results['width'] = size
+        results['num_events'] = len(events)
+        results['event_start'], results['event_end'] = window.start, window.stop
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}({self.options}, duration={self.duration})'
+
+
+def _sensor(results: dict, recording: Recording) -> tuple:
+    size = results.get('height'), results.get('width')
+    size = recording.size if None in size else size
+    if size is None:
+        raise InvalidInput(
+            f'{recording.path}: does not say how large its sensor is: give `height` and `width` beside `img_path`'
+        )
+    return int(size[0]), int(size[1])
+
+
+@TRANSFORMS.register_module()
+class LoadSequence(BaseTransform):
+    """Load `time_steps` images up to the labelled one as `img`, uint8 (H, W, time_steps * 3), the earliest first.
+
+    Required keys: `img_path`, an image, whose folder holds those before it (in natural order of their names), or a
+    video, of which `frame` (counted from 0, the last one by default) is the labelled one. Where a sequence begins with
+    fewer images before the label, the first one stands in for them.
+
+    Args:
+        time_steps (int): T.
+        stride (int): Every how many images one is taken, back from the labelled one.
+
+    Raises:
+        InvalidInput: If an image or the video cannot be read, images are of different sizes, or there is no such frame.
+    """
+
+    def __init__(self, time_steps: int, stride: int = 1) -> None:
+        for name, value in (('time_steps', time_steps), ('stride', stride)):
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise InvalidInput(f'{name}={value!r}: a whole number of at least 1')
+        self.time_steps, self.stride = time_steps, stride
+
+    def transform(self, results: dict) -> dict:
+        """Results with the sequence as `img`."""
+        path = results['img_path']
+        names, images = self._of_video(path, results.get('frame')) if is_video(path) else self._of_folder(path)
+        for name, image in zip(names, images):
+            if image.shape != images[-1].shape:
+                raise InvalidInput(
+                    f'{name}: is of {image.shape[1]} x {image.shape[0]}, and {names[-1]} of {images[-1].shape[1]} x '
+                    f'{images[-1].shape[0]}: images of a sequence must be of one size'
+                )
+        results['img'] = np.concatenate(images, 2)
+        results['img_shape'] = results['ori_shape'] = images[-1].shape[:2]
+        results['height'], results['width'] = images[-1].shape[:2]
+        return results
+
+    def _of_folder(self, path: str) -> tuple:
+        folder = os.path.dirname(path) or '.'
+        names = [name for name in find([folder], 'sequence') if not is_video(name)]
+        names = [os.path.normpath(name) for name in names]
+        try:
+            at = names.index(os.path.normpath(path))
+        except ValueError:
+            raise InvalidInput(f'{path}: is not there, among the {len(names)} images of {folder}') from None
+        chosen = [names[max(at - i * self.stride, 0)] for i in reversed(range(self.time_steps))]
+        return chosen, [read_image(name, 'sequence').pixels for name in chosen]
+
+    def _of_video(self, path: str, frame: Optional[int]) -> tuple:
+        kept, number = [], -1
+        for number, image in enumerate(video_frames(path)):
+            kept.append(image)
+            # As many as reach back to the first step's.
+            kept = kept[-((self.time_steps - 1) * self.stride + 1) :]
+            if number == frame:
+                break
+        if frame is not None and number != frame:
+            raise InvalidInput(f'{path}: has no frame {frame}; it has {number + 1}, from 0')
+        chosen = [max(len(kept) - 1 - i * self.stride, 0) for i in reversed(range(self.time_steps))]
+        return [f'{path} frame {number - (len(kept) - 1 - i)}' for i in chosen], [kept[i] for i in chosen]
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(time_steps={self.time_steps}, stride={self.stride})'

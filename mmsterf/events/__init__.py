@@ -1,0 +1,6 @@
+"""Event-camera recordings and windows of them; imports no mm* package, and readers only when a file is opened."""
+
+from .recordings import EVENT, SUFFIXES, Recording, open_recording
+from .steps import REPRESENTATIONS, to_steps
+
+__all__ = ['EVENT', 'REPRESENTATIONS', 'SUFFIXES', 'Recording', 'open_recording', 'to_steps']

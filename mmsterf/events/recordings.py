@@ -1,0 +1,151 @@
+"""Recordings of event cameras, of which windows are read: cost goes with the window, not with the file.
+
+`.dat` and `.bin` are parsed with evio, `.raw` with expelliarmus, HDF5 with h5py; none is imported before it is needed.
+"""
+
+import functools
+import importlib
+import os
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Callable, NamedTuple, Optional
+
+import numpy as np
+
+from mmsterf.errors import InvalidInput
+
+EVENT = np.dtype([('x', '<i4'), ('y', '<i4'), ('t', '<i8'), ('p', 'u1')])
+"""An event: column, row, microseconds, polarity (1 brighter, 0 darker)."""
+SUFFIXES = ('.dat', '.raw', '.npy', '.npz', '.h5', '.hdf5', '.bin', '.bs2')
+
+
+class Window(NamedTuple):
+    """Events of a window.
+
+    Attributes:
+        events: (N,) of `EVENT`, in order of time.
+        start: Microseconds; the first ones that belong to it.
+        stop: Microseconds; the first ones that no longer do.
+        unsorted: How many events stood before an earlier one in the file; they have been sorted.
+    """
+
+    events: np.ndarray
+    start: int
+    stop: int
+    unsorted: int
+
+
+class Recording:
+    """A recording whose events lie in the file one by one, in order of time.
+
+    Args:
+        path: File.
+        count: Number of events.
+        read: Takes two indices, gives the events between them as (N,) of `EVENT`.
+        size: (height, width) of the sensor where the file says it.
+        left_over: Bytes at the end that are no whole event.
+
+    Raises:
+        InvalidInput: If it has no events, or time stamps that start anew.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        count: int,
+        read: Callable[[int, int], np.ndarray],
+        size: Optional[tuple] = None,
+        left_over: int = 0,
+    ) -> None:
+        self.path, self.count, self.size, self.left_over = path, count, size, left_over
+        self._read = read
+        if not count:
+            raise InvalidInput(f'{path}: holds no events')
+        self.first, self.last = (int(read(i, i + 1)['t'][0]) for i in (0, count - 1))
+        if self.last < self.first:
+            raise InvalidInput(
+                f'{path}: time goes back, from {self.first} us at its begin to {self.last} us at its end; is the '
+                'counter of its time stamps too small? Cut it there'
+            )
+
+    def window(self, end: Optional[int] = None, duration: Optional[int] = None) -> Window:
+        """Events with ``end - duration <= t < end``; what lies before the begin of a recording is empty.
+
+        Args:
+            end: Microseconds; the end of the recording, its last event included, by default.
+            duration: Microseconds; everything up to `end` by default.
+
+        Raises:
+            InvalidInput: If duration is not above 0, or the recording has ended before the window begins, or begins
+                after it ends.
+        """
+        stop = self.last + 1 if end is None else int(end)
+        start = min(self.first, stop - 1) if duration is None else stop - int(duration)
+        if start >= stop:
+            raise InvalidInput(f'{self.path}: a window of {duration} us; it must be above 0')
+        if stop <= self.first or start > self.last:
+            raise InvalidInput(
+                f'{self.path}: a window from {start} to {stop} us, but the recording is of {self.first} to '
+                f'{self.last} us'
+            )
+        events = self._between(start, stop)
+        back = np.diff(events['t']) < 0
+        if back.any():
+            events = events[np.argsort(events['t'], kind='stable')]
+        return Window(events, start, stop, int(back.sum()))
+
+    def _between(self, start: int, stop: int) -> np.ndarray:
+        times = _Times(self)
+        low = bisect_left(times, start)
+        return self._read(low, bisect_left(times, stop, lo=low))
+
+
+class _Times(Sequence):
+    """Time stamps of a recording, read one by one."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+
+    def __len__(self) -> int:
+        return self.recording.count
+
+    def __getitem__(self, i: int) -> int:
+        return int(self.recording._read(i, i + 1)['t'][0])
+
+
+def open_recording(path: str) -> Recording:
+    """Open a recording by its suffix, one of `SUFFIXES`; the last few stay open, unless their files change.
+
+    Raises:
+        InvalidInput: If it is not there, of another suffix, or not what its suffix says.
+        ModuleNotFoundError: If the package is absent that reads it.
+    """
+    path = os.fspath(path)
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix not in SUFFIXES:
+        raise InvalidInput(f'{path}: no recording of events by its name; {", ".join(SUFFIXES)} are read')
+    if not os.path.isfile(path):
+        raise InvalidInput(f'{path}: is not there' if not os.path.isdir(path) else f'{path}: is a folder')
+    state = os.stat(path)
+    return _open(path, suffix, state.st_mtime_ns, state.st_size)
+
+
+@functools.lru_cache(maxsize=16)
+def _open(path: str, suffix: str, *_) -> Recording:
+    from . import formats, raw
+
+    opener = {'.dat': formats.dat, '.raw': raw.raw, '.npy': formats.npy, '.npz': formats.npz}.get(suffix)
+    opener = opener or (formats.nmnist if suffix in ('.bin', '.bs2') else formats.hdf5)
+    return opener(path)
+
+
+def reader(name: str, path: str):
+    """A reader package, or one sentence on how to get it."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name.partition('.')[0]:
+            raise
+        raise ModuleNotFoundError(
+            f"{path} is read with {error.name}, which is not installed: pip install 'mmsterf[events]'", name=error.name
+        ) from None
