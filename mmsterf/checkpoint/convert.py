@@ -8,7 +8,7 @@ from typing import Optional
 import torch
 from torch import Tensor
 
-from . import names
+from . import names, names_lif
 from .families import recognise, size
 
 HEADS = ('head', 'head_kd', 'head_lif')
@@ -168,7 +168,9 @@ def _expect(state: Mapping[str, Tensor], naming: str, family: Optional[str] = No
     theirs, here = 'backbone.' if whole else '', '' if kind == 'backbone' else 'backbone.'
     found = recognise(state, naming, theirs if naming == 'published' else here, family)
     dims = found.embed_dims
-    sizes = {role: size(state, place, naming) for role, place in names.SIZES.get(kind, {}).items()}
+    lif = kind == 'segmentor' and found.family == 'MetaSDTv2'
+    places = names.SIZES['LIF segmentor' if lif else kind] if kind != 'backbone' else {}
+    sizes = {role: size(state, place, naming) for role, place in places.items()}
     groups = OrderedDict()
     for published, ours, shape in found.tensors:
         groups.setdefault(ours and here + ours, []).append((theirs + published, shape))
@@ -177,8 +179,11 @@ def _expect(state: Mapping[str, Tensor], naming: str, family: Optional[str] = No
     elif whole:
         if len(dims) != 4:
             raise ValueError(f'no published {kind} has {found.family} as its backbone, but MetaSDT or MetaSDTv2')
-        table = names.mask_rcnn if kind == 'detector' else names.semantic_fpn
-        rest = table(dims, sizes['width'], sizes['classes'])
+        if lif:
+            rest = names_lif.semantic_fpn(dims, **sizes, state=state, naming=naming)
+        else:
+            table = names.mask_rcnn if kind == 'detector' else names.semantic_fpn
+            rest = table(dims, sizes['width'], sizes['classes'])
     else:
         rest = ()
     for published, ours, shape in rest:

@@ -33,6 +33,11 @@ SIZES = {
         'width': ('neck.lateral_convs.0.0.weight', 'neck.lateral_convs.0.conv.weight', 0),
         'classes': ('decode_head.conv_seg.weight', 'decode_head.conv_seg.weight', 0),
     },
+    'LIF segmentor': {
+        'width': ('neck.lateral_convs.0.1.0.conv.weight', 'neck.lateral_convs.0.conv.weight', 0),
+        'channels': ('decode_head.scale_heads.0.0.1.0.conv.weight', 'decode_head.scale_heads.0.0.conv.weight', 0),
+        'classes': ('decode_head.conv_seg.weight', 'decode_head.conv_seg.weight', 0),
+    },
 }
 """Where the sizes that vary can be read: tensor by its published name, by its name here, and axis."""
 

@@ -4,7 +4,7 @@ Each generator yields ``(published name, name here, published shape)``; the name
 published files hold but never use. Classifier heads are left out. 1-d convolutions are 1x1 convolutions here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from .names import _layer, _norm
 
@@ -149,3 +149,25 @@ def qkformer(image: int, channels: int, depths: tuple, mlp_ratio: float) -> Iter
             name = f'stage{stage}.{i}'
             yield from _attention(f'{name}.{attn}', f'{name}.attn', parts, out, out, 1)
             yield from _mlp(f'{name}.mlp', f'{name}.mlp', out, mlp_ratio, 1, 1)
+
+
+def semantic_fpn(dims: tuple, width: int, channels: int, classes: int, state: Iterable, naming: str) -> Iterator[tuple]:
+    """`FPN_SNN` and `FPNHead_SNN`: their channels and number of classes. They read maps 1a, 1b, 2 and 4.
+
+    Convolutions of the neck have a norm behind them or a bias, or both, as the first one of the state dict does.
+    """
+    first = f'neck.lateral_convs.0.{"1.0." if naming == "published" else ""}'
+    bias, norm = f'{first}conv.bias' in state, f'{first}bn.weight' in state
+    for i, inputs in enumerate((dims[0] // 2, dims[0], dims[1], dims[3])):
+        for kind, *shape in (('lateral', inputs, 1, 1), ('fpn', width, 3, 3)):
+            name = f'neck.{kind}_convs.{i}'
+            yield from _layer(f'{name}.1.0.conv', f'{name}.conv', width, *shape, bias=bias or not norm)
+            if norm:
+                yield from _norm(f'{name}.1.0.bn', f'{name}.bn', width)
+    yield from _layer('decode_head.conv_seg', 'decode_head.conv_seg', classes, channels, 1, 1, bias=True)
+    for level in range(4):
+        for j in range(max(level, 1)):
+            # Upsampling is inside of the published layers, and stands between them here.
+            published, ours = f'decode_head.scale_heads.{level}.{j}.1.0', f'decode_head.scale_heads.{level}.{2 * j}'
+            yield from _layer(f'{published}.conv', f'{ours}.conv', channels, channels if j else width, 3, 3)
+            yield from _norm(f'{published}.bn', f'{ours}.bn', channels)

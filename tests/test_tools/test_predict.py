@@ -1,5 +1,6 @@
 """tools/predict.py and tools/browse.py in all three tasks, by their main(), on digit scenes and small random models."""
 
+import copy
 import json
 import re
 import runpy
@@ -132,7 +133,8 @@ def test_detections_evaluate_to_what_the_test_tool_says(task, data, scenes, tmp_
             assert picture.size == (768, 768)
             drawn = np.asarray(picture.resize((96, 96), Image.Resampling.BOX)).astype(int)
         original = cv2.imread(str(scenes / image['file_name']))[..., ::-1].astype(int)
-        assert 2 < abs(drawn - original).mean() < 60  # the image, and something drawn on it
+        difference = abs(drawn - original).max(-1)
+        assert (difference < 20).mean() > 0.03 and (difference > 40).mean() > 0.03  # the image, and something on it
     # A random network finds no digits: what it found in two of three pictures, moved a little, becomes the truth.
     truth['annotations'] = [
         {**box, 'id': i + 1, 'iscrowd': 0, 'bbox': [box['bbox'][0] + i % 3, *box['bbox'][1:]],
@@ -174,14 +176,38 @@ def test_label_maps_are_those_of_the_stock_inferencer(task, scenes, tmp_path, ca
     for name, expected in zip(inputs, found):
         assert np.array_equal(np.asarray(Image.open(out / f'label_maps/{name}.png')), expected)
     assert len(list((out / 'label_maps').rglob('*.png'))) == 6
-    pytest.importorskip('openvino')
-    tool('predict', config, checkpoint, files[0], '--out', tmp_path / 'openvino', '--backend', 'openvino')
-    assert 'backbone in openvino: largest difference from PyTorch' in capsys.readouterr().out
-    label_map = np.asarray(Image.open(tmp_path / f'openvino/label_maps/{files[0].stem}.png'))
-    assert (label_map == found[0]).mean() > 0.99
     video = cv2.VideoCapture(str(out / 'pictures/clip.mp4'))
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 3 and video.get(cv2.CAP_PROP_FPS) == pytest.approx(2.5)
     assert video.get(cv2.CAP_PROP_FRAME_WIDTH) == 768 < video.get(cv2.CAP_PROP_FRAME_HEIGHT)
+
+
+def test_backend(task, scenes, tmp_path, capsys, monkeypatch):
+    """Exports are tested in test_deploy: here the backbone stands in for itself, right and wrong."""
+    config, checkpoint = task('seg')
+    file, asked = sorted(scenes.glob('*.jpg'))[0], []
+
+    class Compiled(torch.nn.Module):
+        def __init__(self, backbone, backend, example, error=0.0):
+            super().__init__()
+            asked.append((backend, tuple(example.shape)))
+            self.backbone, self.error, self.calls = copy.deepcopy(backbone), error, 0
+
+        def forward(self, x):
+            self.calls += 1
+            asked.append(self.calls)
+            return tuple(out + self.error for out in self.backbone(x))
+
+    tool('predict', config, checkpoint, file, '--out', tmp_path / 'torch')
+    monkeypatch.setattr('mmsterf.deploy.compiled', Compiled)
+    tool('predict', config, checkpoint, file, '--out', tmp_path / 'other', '--backend', 'openvino')
+    assert asked == [('openvino', (1, 3, 80, 80)), 1, 2]  # compared, then used
+    assert 'backbone in openvino: largest difference from PyTorch 0, on the first image' in capsys.readouterr().out
+    maps = [(tmp_path / name / f'label_maps/{file.stem}.png').read_bytes() for name in ('torch', 'other')]
+    assert maps[0] == maps[1]
+    monkeypatch.setattr('mmsterf.deploy.compiled', lambda *args: Compiled(*args, error=1.0))
+    with pytest.raises(SystemExit, match='the backbone in onnxruntime differs from PyTorch by'):
+        tool('predict', config, checkpoint, file, '--out', tmp_path / 'wrong', '--backend', 'onnxruntime')
+    assert not (tmp_path / 'wrong').exists()
 
 
 def test_images_of_all_kinds(task, scenes, tmp_path, capsys):

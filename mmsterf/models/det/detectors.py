@@ -1,5 +1,6 @@
 """mmdet's detectors, refusing strides and time steps that disagree with their backbone's."""
 
+from mmdet.models.detectors import CascadeRCNN as _CascadeRCNN
 from mmdet.models.detectors import FasterRCNN as _FasterRCNN
 from mmdet.models.detectors import MaskRCNN as _MaskRCNN
 from mmdet.models.detectors import RetinaNet as _RetinaNet
@@ -38,3 +39,8 @@ class FasterRCNN(_StrideChecked, _FasterRCNN):
 @MODELS.register_module()
 class RetinaNet(_StrideChecked, _RetinaNet):
     """mmdet's RetinaNet; ValueError if anchors' strides, or time steps, are not those of the maps."""
+
+
+@MODELS.register_module()
+class CascadeRCNN(_StrideChecked, _CascadeRCNN):
+    """mmdet's Cascade R-CNN, with masks or without; ValueError as `MaskRCNN`."""
