@@ -9,6 +9,7 @@ from mmengine.registry import DATASETS, DefaultScope
 from torch import nn
 
 from mmsterf.checkpoint import convert, is_published, read, state_dict_of
+from mmsterf.checkpoint.fitting import load_fitting
 from mmsterf.engine.cfg_keys import merge_options
 from mmsterf.engine.cfg_options import parse_options
 from mmsterf.engine.config import read_config
@@ -59,20 +60,10 @@ def _load(model: nn.Module, path: str, prefix: str = '') -> None:
         state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
     if is_published(state):
         state = convert(state)[0]
-    own, part = model.state_dict(), model
-    backbone = getattr(model, 'backbone', None)
+    part, backbone = model, getattr(model, 'backbone', None)
     if isinstance(backbone, nn.Module) and not any(k.startswith('backbone.') for k in state):
-        own, part = backbone.state_dict(), backbone  # weights of a backbone alone
-    wrong = [k for k, v in own.items() if k in state and state[k].shape != v.shape]
-    missing = [k for k in own if k not in state and not k.endswith('num_batches_tracked')]
-    unknown = [k for k in state if k not in own]
-    if wrong or missing:
-        lists = {'missing': missing, 'of another shape': wrong, 'unknown': unknown}
-        text = '; '.join(f'{len(v)} {k} ({", ".join(v[:4])}{", ..." * (len(v) > 4)})' for k, v in lists.items() if v)
-        raise ValueError(f'checkpoint {path} does not fit the {type(part).__name__} of the config: {text}')
-    part.load_state_dict(state, strict=False)
-    if unknown:
-        print(f'{path}: {len(unknown)} tensors have no place in the model and are left out: {", ".join(unknown[:4])}')
+        part = backbone  # weights of a backbone alone
+    load_fitting(part, state, path, ' of the config')
 
 
 def source_of(

@@ -1,11 +1,10 @@
 """Pictures as a model of OpenMMLab sees them: resized as in testing, then through its data preprocessor."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Optional
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import MODELS, DefaultScope
@@ -14,51 +13,11 @@ from torch import Tensor, nn
 
 from mmsterf.engine.config import dataset_leaves
 from mmsterf.engine.inputs import Pictures
+from mmsterf.erf.pictures import PreparedPictures, grey_of
 
 _RESIZING = ('CenterCrop', 'FixScaleResize', 'FixShapeResize', 'Pad', 'RandomCenterCropPad', 'Resize', 'ResizeEdge',
              'ResizeShortestEdge', 'ResizeToMultiple')  # fmt: skip
 _IMAGENET = {'mean': [123.675, 116.28, 103.53], 'std': [58.395, 57.12, 57.375], 'bgr_to_rgb': True}
-
-
-class PreparedPictures(Sequence):
-    """Pictures as inputs of an analysis: (C, H, W), or (T, C, H, W) for frames of a video that follow each other.
-
-    Args:
-        pictures: Where they come from.
-        prepare: Turns an image (H, W, 3), blue first, into what the model takes, (C, H, W).
-        size: (H, W) to resize to; default the size that `prepare` gives the first.
-        notes: What a reader has to know of `prepare`.
-    """
-
-    def __init__(
-        self,
-        pictures: Pictures,
-        prepare: Callable[[np.ndarray], Tensor],
-        size: Optional[tuple[int, int]] = None,
-        notes: Sequence[str] = (),
-    ) -> None:
-        self.pictures, self.prepare, self.size, self.notes = pictures, prepare, size and tuple(size), list(notes)
-
-    def __len__(self) -> int:
-        return len(self.pictures)
-
-    def __getitem__(self, i: int) -> Tensor:
-        _, images = self.pictures[i]
-        tensors = []
-        for image in images:
-            tensor = self.prepare(image)
-            self.size = self.size or tuple(tensor.shape[-2:])
-            if tuple(tensor.shape[-2:]) != self.size:
-                tensor = F.interpolate(tensor[None], self.size, mode='bilinear', antialias=True, align_corners=False)[0]
-            tensors.append(tensor)
-        return torch.stack(tensors) if len(tensors) > 1 else tensors[0]
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return (self[i] for i in range(len(self)))
-
-    def said(self) -> list[str]:
-        """What a user has to know of what was read so far, a sentence each."""
-        return [*self.notes, *self.pictures.said()]
 
 
 def prepared(
@@ -79,7 +38,7 @@ def prepared(
         image = resize(image) if resize else image
         tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
         if grey:
-            tensor = (tensor.float() * torch.tensor([0.114, 0.587, 0.299])[:, None, None]).sum(0, keepdim=True)
+            tensor = grey_of(tensor.flip(0))
         with torch.no_grad():
             # some look into the data samples, others only for None
             data = (

@@ -68,6 +68,24 @@ def leave_nothing(work_dir: str):
         raise
 
 
+@contextmanager
+def staged(folder: Union[str, Path]):
+    """Yield an empty folder; when the block has ended well, its files are moved to `folder`, else nothing is left."""
+    folder = Path(folder).absolute()
+    there = folder
+    while not there.exists():
+        there = there.parent
+    with tempfile.TemporaryDirectory(prefix='.mmsterf_', dir=there) as stage:
+        yield Path(stage)
+        for path in sorted(Path(stage).rglob('*')):
+            target = folder / path.relative_to(stage)
+            if path.is_dir():
+                target.mkdir(parents=True, exist_ok=True)
+            else:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(path, target)
+
+
 class ResultFolder:
     """A folder that a tool writes results to; use it as a context manager around the work.
 

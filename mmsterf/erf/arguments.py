@@ -1,27 +1,45 @@
 """The command line of ST-ERF, one for `mmsterf-erf`, `python -m mmsterf.erf` and tools/analysis_tools/st_erf.py."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Optional
 
 from mmsterf.engine import arguments
 from mmsterf.engine.cfg_options import add_cfg_options
+from mmsterf.errors import InvalidInput
 
-DESCRIPTION = 'Spatio-temporal effective receptive fields of any mmdet, mmseg or mmsterf config.'
+from .plain import KINDS, Spec, spec_of
+
+DESCRIPTION = 'Spatio-temporal effective receptive fields of any mmdet, mmseg or mmsterf config, or PyTorch model.'
 EXAMPLES = """examples:
-  st_erf.py configs/semantic_fpn_sdt_srb.py work_dirs/srb/iter_160000.pth --layers 'backbone.stage3.*.attn.proj'
-  st_erf.py conv.py conv.pth srb.py srb.pth --size 224 224 --num 50
-  st_erf.py mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py --list-layers
+  mmsterf-erf configs/semantic_fpn_sdt_srb.py work_dirs/srb/iter_160000.pth --layers 'backbone.stage3.*.attn.proj'
+  mmsterf-erf conv.py conv.pth srb.py srb.pth --size 224 224 --num 50
+  mmsterf-erf mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py --list-layers
+  mmsterf-erf --model timm:resnet50 weights.pth --input photos/ clip.mp4
+  mmsterf-erf --model 'my_model.py:make(width=8)' --time-steps 4 --layers 'blocks.*'
+mmsterf-erf, python -m mmsterf.erf and tools/analysis_tools/st_erf.py are the same.
 """
 
 
 def parse(argv: Optional[list[str]] = None) -> argparse.Namespace:
-    """Read the command line; `models` becomes a list of (config, checkpoint or None)."""
+    """Read the command line; `models` becomes a list of (config or `Spec`, checkpoint or None)."""
     parser = argparse.ArgumentParser(
-        description=DESCRIPTION, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog='mmsterf-erf' if sys.argv[0].endswith('__main__.py') else None,
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add('models', nargs='+', metavar='CONFIG [CHECKPOINT]', help='config files (.py), each with its checkpoint or none')
+    add('models', nargs='*', metavar='MODEL [CHECKPOINT]', help='as --model')
+    add(
+        '--model',
+        nargs='+',
+        action='append',
+        default=[],
+        metavar=('MODEL', 'CHECKPOINT'),
+        help=f'config (.py, or package::config), {KINDS}; behind it its checkpoint; several are compared',
+    )
     add(
         '--layers',
         nargs='+',
@@ -44,6 +62,8 @@ def parse(argv: Optional[list[str]] = None) -> argparse.Namespace:
         metavar='SOURCE',
         help='noise (default), dataset, or images, folders, globs and videos, of which --num are taken, evenly spread',
     )
+    add('--mean', type=arguments.number(), nargs='+', help='RGB mean of images of 0 to 255, for plain models')
+    add('--std', type=arguments.number(above=0), nargs='+', help='their standard deviation')
     add('--num', type=arguments.count, default=20, help='number of inputs (default 20)')
     add(
         '--size',
@@ -79,17 +99,13 @@ def parse(argv: Optional[list[str]] = None) -> argparse.Namespace:
     add('--seed', type=arguments.seed, default=0, help='of noise and of random weights (default 0)')
     add('--device', type=arguments.device, default='cpu', help='torch device (default cpu)')
     add('--out', type=Path, default=Path('work_dirs/st_erf'), help='folder (default work_dirs/st_erf)')
+    add('--force', action='store_true', help='overwrite files in --out that this tool did not write')
     add_cfg_options(parser)
     args = parser.parse_args(argv)
-    pairs: list = []
-    for item in args.models:
-        if item.endswith('.py'):
-            pairs.append((item, None))
-        elif pairs and pairs[-1][1] is None:
-            pairs[-1] = (pairs[-1][0], item)
-        else:
-            parser.error(f'{item}: a config (.py) must come before its checkpoint, and each config has one at most')
-    args.models = pairs
+    args.models = pairs_of([*args.models, *(item for items in args.model for item in items)], parser)
+    if any(isinstance(m, Spec) for m, _ in args.models) and (args.cfg_options or args.heads):
+        parser.error('--cfg-options and --heads are for configs: a plain model has neither')
+    del args.model
     args.axes = axes_of(args.axes)
     args.region = region_of(args.region, parser)
     try:
@@ -110,6 +126,28 @@ def region_of(words: list[str], parser: argparse.ArgumentParser):
     if len(words) != 4 or not all(w.isdecimal() for w in words):
         parser.error(f'--region takes image, predicted, or TOP LEFT BOTTOM RIGHT in pixels, got {" ".join(words)}')
     return tuple(map(int, words))
+
+
+def pairs_of(items: list[str], parser: argparse.ArgumentParser) -> list[tuple]:
+    """Return (config or `Spec`, checkpoint or None) for every model."""
+    if not items:
+        parser.error(f'no model: give a config or --model {KINDS}')
+    pairs: list = []
+    for item in items:
+        try:
+            model = spec_of(item) or (item if item.endswith('.py') else None)
+        except InvalidInput as error:
+            parser.error(str(error))
+        if model:
+            pairs.append((model, None))
+        elif pairs and pairs[-1][1] is None:
+            pairs[-1] = (pairs[-1][0], item)
+        else:
+            parser.error(
+                f'{item}: a model must come before its checkpoint, and each has one at most; models are configs '
+                f'(.py), {KINDS}'
+            )
+    return pairs
 
 
 def axes_of(items: list[str]) -> dict:

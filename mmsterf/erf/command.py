@@ -4,49 +4,75 @@ import argparse
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Union
 
 from mmsterf.engine import check_versions, command_line
+from mmsterf.engine.outputs import ResultFolder, staged
 from mmsterf.errors import InvalidInput
 
+from . import plain
 from .arguments import parse
-from .results import report, write
+from .plain import Spec
+from .results import report, write, write_comparison
 
 
 def names_of(models: list[tuple]) -> list[str]:
-    """Short, different names: the configs' stems, numbered where they repeat."""
-    stems = [Path(config).stem for config, _ in models]
+    """Short, different names: the configs' stems or the models' names, numbered where they repeat."""
+    stems = [model.name if isinstance(model, Spec) else Path(model).stem for model, _ in models]
     return [s if stems.count(s) == 1 else f'{s}-{stems[:i].count(s) + 1}' for i, s in enumerate(stems)]
 
 
-def analyse(config: str, checkpoint: Optional[str], args: argparse.Namespace, name: str):
+def load(model: Union[str, Spec], checkpoint: Optional[str], args: argparse.Namespace) -> tuple:
+    """Return (model, its config or {}, a function that makes inputs of (num, seed, time_steps, input_time))."""
+    if isinstance(model, Spec):
+        built = plain.build(model, checkpoint, args.seed)
+        return built, {}, lambda *how: plain.source_of(built, args, *how)
+    from mmsterf.analysis.loading import load_model, source_of
+
+    cfg, built = load_model(model, checkpoint, args.seed, args.cfg_options)
+
+    def inputs_of(num: int, seed: int, time_steps: int, input_time: str):
+        return source_of(cfg, built, args.input, num, args.size, seed, time_steps, input_time)
+
+    return built, cfg, inputs_of
+
+
+def analyse(model: Union[str, Spec], checkpoint: Optional[str], args: argparse.Namespace, name: str):
     """Return (results by layer, facts) of one model; None if its layers were only listed."""
     import torch
 
-    from mmsterf.analysis.features import default_layers, run_features
-    from mmsterf.analysis.heads import run_with_heads
-    from mmsterf.analysis.loading import load_model, source_of
     from mmsterf.erf import calibrated, ending, firing_rates, st_erf
 
-    cfg, model = load_model(config, checkpoint, args.seed, args.cfg_options)
+    spec = model
+    model, cfg, inputs_of = load(spec, checkpoint, args)
     model.to(torch.device(args.device))
     time_steps = args.time_steps or getattr(getattr(model, 'backbone', model), 'time_steps', 1)
-    forward = partial(run_with_heads, region=args.region) if args.heads else run_features
+    forward = plain.run
+    if not isinstance(spec, Spec):
+        from mmsterf.analysis.features import default_layers, run_features
+        from mmsterf.analysis.heads import run_with_heads
+
+        forward = partial(run_with_heads, region=args.region) if args.heads else run_features
     how = {'time_steps': time_steps, 'forward': forward}
     how['input_time'] = ('sequence' if time_steps > 1 else 'image') if args.input_time == 'auto' else args.input_time
+    inputs = inputs_of(args.num, args.seed, time_steps, how['input_time'])
     if args.list_layers:
-        list_layers(model, tuple(args.size or (224, 224)), axes=args.axes, **how)
+        show_layers(*usable_layers(model, inputs, args, **how), inputs)
         return None
-    layers = args.layers or cfg.get('st_erf_layers') or default_layers(model, time_steps)
+    layers = args.layers or cfg.get('st_erf_layers')
+    if not layers and isinstance(spec, Spec):
+        layers = plain.stages(usable_layers(model, inputs, args, **how)[0])
+    layers = layers or default_layers(model, time_steps)
     if time_steps == 1:
         how['forward'] = ending(model, layers, forward)
-    inputs = source_of(cfg, model, args.input, args.num, args.size, args.seed, time_steps, how['input_time'])
-    weights = f'weights of {checkpoint}' if checkpoint else f'RANDOM WEIGHTS (no checkpoint, seed {args.seed})'
+    weights = f'RANDOM WEIGHTS (no checkpoint, seed {args.seed})'
+    if checkpoint:
+        weights = f'weights of {checkpoint}'
+    elif isinstance(spec, Spec) and spec.brings_weights():
+        weights = f'weights as {spec.source}:{spec.name} makes them (no checkpoint, seed {args.seed})'
     print(f'{name}: {weights}')
     if args.calibrate:
-        first = source_of(
-            cfg, model, args.input, args.calibrate, args.size, args.seed + 1, time_steps, how['input_time']
-        )
+        first = inputs_of(args.calibrate, args.seed + 1, time_steps, how['input_time'])
         with bar(f'{name}: calibration') as progress:
             model = calibrated(model, first, progress=progress, **how)
         weights += f', batch norms calibrated on {len(first)} inputs'
@@ -74,7 +100,7 @@ def analyse(config: str, checkpoint: Optional[str], args: argparse.Namespace, na
             file=sys.stderr,
         )
     facts = {
-        'config': Path(config).name,
+        'config': Path(spec).name if isinstance(spec, str) else f'{Path(spec.source).name}:{spec.name}',
         'checkpoint': Path(checkpoint).name if checkpoint else None,
         'weights': weights if not checkpoint else weights.replace(checkpoint, Path(checkpoint).name),
         'input': args.input if args.input[0] in ('noise', 'dataset') else [Path(f).name for f in args.input],
@@ -85,12 +111,12 @@ def analyse(config: str, checkpoint: Optional[str], args: argparse.Namespace, na
     return results, facts
 
 
-def list_layers(model, size, axes, time_steps, forward, input_time) -> None:
-    """Print the layers that have a receptive field, with output shape, axes and grid."""
+def usable_layers(model, inputs, args: argparse.Namespace, time_steps: int, forward, input_time: str) -> tuple:
+    """Layers of a model that have a receptive field, by name, found with the first input; and what stopped it."""
     import torch
 
-    from mmsterf.erf import Noise, probe, untouched
-    from mmsterf.erf.inputs import pack
+    from mmsterf.erf import probe, untouched
+    from mmsterf.erf.inputs import pack, samples_of
 
     stops = []
 
@@ -100,12 +126,18 @@ def list_layers(model, size, axes, time_steps, forward, input_time) -> None:
         except InvalidInput as error:  # an operator that is not there: what is in front of it can be analysed
             stops.append(error)
 
-    shape = (3, *size) if input_time == 'image' else (time_steps, 3, *size)
+    first = next(samples_of([inputs[0]], input_time, time_steps)[0])
     with untouched(model) as bare, torch.enable_grad():
-        x = pack([Noise(1, shape)[0]], input_time, next(bare.parameters()))
-        layers, _ = probe(bare, x, size, time_steps, axes, run)
+        x = pack([first], input_time, next(bare.parameters()))
+        layers, _ = probe(bare, x, tuple(x.shape[-2:]), time_steps, args.axes, run)
     if stops and not layers:
         raise stops[0]
+    return layers, stops
+
+
+def show_layers(layers: dict, stops: list, inputs) -> None:
+    """Print the layers that have a receptive field, with output shape, axes and grid."""
+    size = inputs[0].shape[-2:]
     width = max(map(len, layers), default=0)
     print(f'output shapes for one input of {size[0]} x {size[1]}')
     for name, layer in layers.items():
@@ -141,25 +173,21 @@ class bar:
 def main(argv: Optional[list[str]] = None) -> None:
     """Run the command line."""
     args = parse(argv)
-    check_versions()
+    if not all(isinstance(model, Spec) for model, _ in args.models):
+        check_versions()
+    folder = None if args.list_layers else ResultFolder('--out', args.out, 'st_erf.py', args.force)
     found = {}
-    for name, (config, checkpoint) in zip(names_of(args.models), args.models):
-        found[name] = analyse(config, checkpoint, args, name)
+    for name, (model, checkpoint) in zip(names_of(args.models), args.models):
+        found[name] = analyse(model, checkpoint, args, name)
     if args.list_layers:
         return
-    from mmsterf.erf import plots, write_csv
-
-    table = []
-    for name, (results, facts) in found.items():
-        rows = write(results, facts, name, args.out if len(found) == 1 else args.out / name)
+    with folder, staged(args.out) as out:
+        tables = {
+            name: write(results, facts, name, out if len(found) == 1 else out / name)
+            for name, (results, facts) in found.items()
+        }
+        if len(found) > 1:
+            write_comparison(found, tables, out)
+    for name, rows in tables.items():
         report(rows, name)
-        table += [{'model': name, **row} for row in rows]
-    if len(found) > 1:
-        random = [name for name, (_, facts) in found.items() if not facts['checkpoint']]
-        note = f'RANDOM WEIGHTS (no checkpoint): {", ".join(random)}' if random else ''
-        note = 'RANDOM WEIGHTS (no checkpoints)' if len(random) == len(found) else note
-        results = {name: r for name, (r, _) in found.items()}
-        plots.save(plots.overview_figure(results, 'log', 'Spatial ERF', note), args.out / 'comparison')
-        plots.save(plots.overview_figure(results, 'linear', 'Spatial ERF', note), args.out / 'comparison_linear')
-        write_csv(args.out / 'metrics.csv', table)
     print(f'\nwritten to {args.out}')

@@ -27,6 +27,19 @@ def write(results: dict, facts: dict, name: str, out: Path) -> list[dict]:
     return rows
 
 
+def write_comparison(found: dict, tables: dict, out: Path) -> None:
+    """Write figures and a table of several models; `found` has (results, facts) by name, `tables` their metrics."""
+    from mmsterf.erf import plots, write_csv
+
+    random = [name for name, (_, facts) in found.items() if facts['weights'].startswith('RANDOM')]
+    note = f'RANDOM WEIGHTS (no checkpoint): {", ".join(random)}' if random else ''
+    note = 'RANDOM WEIGHTS (no checkpoints)' if len(random) == len(found) else note
+    results = {name: r for name, (r, _) in found.items()}
+    plots.save(plots.overview_figure(results, 'log', 'Spatial ERF', note), out / 'comparison')
+    plots.save(plots.overview_figure(results, 'linear', 'Spatial ERF', note), out / 'comparison_linear')
+    write_csv(out / 'metrics.csv', [{'model': name, **row} for name, rows in tables.items() for row in rows])
+
+
 def report(rows: list[dict], name: str) -> None:
     """Print the main numbers of one model as a table."""
     width = max(len(r['layer']) for r in rows)

@@ -1,7 +1,7 @@
 """A stand-in for torchvision in CPU environments of tests, see README.md beside this package; it computes nothing."""
 
-from . import ops, transforms
+from . import datasets, ops, transforms
 
 __version__ = '0.0.0+standin'
 
-__all__ = ['ops', 'transforms']
+__all__ = ['datasets', 'ops', 'transforms']

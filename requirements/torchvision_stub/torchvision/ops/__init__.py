@@ -1,5 +1,5 @@
-"""Stand-in: the module that mmpretrain imports; it has no operators."""
+"""Stand-in: the modules that mmpretrain and timm import; it has no operators."""
 
-from . import boxes
+from . import boxes, misc
 
-__all__ = ['boxes']
+__all__ = ['boxes', 'misc']

@@ -1,6 +1,6 @@
-"""Stand-in: the names that mmpretrain needs to be imported."""
+"""Stand-in: the names that mmpretrain and timm need to be imported."""
 
 from . import functional
-from .transforms import InterpolationMode, RandomResizedCrop
+from .transforms import InterpolationMode, RandomCrop, RandomResizedCrop, ToTensor
 
-__all__ = ['InterpolationMode', 'RandomResizedCrop', 'functional']
+__all__ = ['InterpolationMode', 'RandomCrop', 'RandomResizedCrop', 'ToTensor', 'functional']

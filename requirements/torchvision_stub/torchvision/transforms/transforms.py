@@ -1,4 +1,4 @@
-"""Stand-in: the interpolation modes by Pillow's names, and a base class that mmpretrain derives from."""
+"""Stand-in: the interpolation modes by Pillow's names, and base classes that mmpretrain and timm derive from."""
 
 from enum import Enum
 
@@ -20,3 +20,11 @@ class RandomResizedCrop:
 
     def __init__(self, *args, **kwargs) -> None:
         raise NotImplementedError('this torchvision is a stand-in of a CPU environment and transforms nothing')
+
+
+class ToTensor(RandomResizedCrop):
+    """A base class; cannot be built."""
+
+
+class RandomCrop(RandomResizedCrop):
+    """A base class; cannot be built."""

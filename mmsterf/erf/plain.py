@@ -1,0 +1,216 @@
+"""Models that are plain Python, for the command line: timm's, torchvision's, and what a function in a file returns."""
+
+import ast
+import difflib
+import importlib.util
+import inspect
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+import torch
+from torch import Tensor, nn
+
+from mmsterf.engine.inputs import Pictures
+from mmsterf.errors import InvalidInput, shortened
+
+from .inputs import Noise
+from .layers import Layer
+from .pictures import PreparedPictures, normalised
+
+KINDS = 'timm:NAME, torchvision:NAME or FILE.py:FUNCTION, each with keyword arguments if needed, as in NAME(width=8)'
+_SPEC = re.compile(r'(?P<source>timm|torchvision|.+\.py):(?P<name>[\w.-]+)(?P<arguments>\(.*\))?', re.S)
+_IMAGENET = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+_DOWNLOADING = ('fasterrcnn', 'maskrcnn', 'keypointrcnn', 'retinanet', 'fcos', 'ssd', 'fcn', 'deeplabv3', 'lraspp')
+"""Models of torchvision that take the weights of their backbone from the network unless told not to."""
+_MOST_STAGES = 6
+
+
+class Spec(NamedTuple):
+    """What a plain model is: ``timm:resnet50(in_chans=1)`` is ('timm', 'resnet50', {'in_chans': 1})."""
+
+    source: str
+    name: str
+    arguments: Mapping
+
+    def brings_weights(self) -> bool:
+        """Whether it may come with weights that are not random."""
+        return self.source.endswith('.py') or any(self.arguments.get(k) for k in ('pretrained', 'weights'))
+
+
+def spec_of(text: str) -> Optional[Spec]:
+    """Read the name of a plain model; None if it is none.
+
+    Raises:
+        InvalidInput: If its arguments are not keyword arguments with plain values.
+    """
+    found = _SPEC.fullmatch(text)
+    if not found or '::' in text:
+        return None
+    try:
+        call = ast.parse(f'f{found["arguments"] or "()"}', mode='eval').body
+        if not isinstance(call, ast.Call) or call.args or any(k.arg is None for k in call.keywords):
+            raise ValueError
+        arguments = {k.arg: ast.literal_eval(k.value) for k in call.keywords}
+    except (SyntaxError, ValueError):
+        raise InvalidInput(
+            f'--model {text}: arguments are written as in Python, with names and plain values: NAME(width=8, pool=True)'
+        ) from None
+    return Spec(found['source'], found['name'], arguments)
+
+
+def build(spec: Spec, checkpoint: Optional[str] = None, seed: int = 0) -> nn.Module:
+    """Build a plain model, in evaluation mode, with the weights of a checkpoint or those it is made with.
+
+    Nothing is downloaded, unless the arguments ask for it (``timm:resnet50(pretrained=True)``).
+
+    Raises:
+        InvalidInput: If there is no such model, it does not take the arguments, or the checkpoint does not fit.
+    """
+    torch.manual_seed(seed)
+    make = {'timm': _timm, 'torchvision': _torchvision}.get(spec.source, _file)
+    model = make(spec)
+    if not isinstance(model, nn.Module):
+        raise InvalidInput(
+            f'--model {spec.source}:{spec.name}: is or returns a {type(model).__name__}, not an nn.Module'
+        )
+    if checkpoint is not None:
+        from mmsterf.checkpoint import read, state_dict_of
+        from mmsterf.checkpoint.fitting import load_fitting
+
+        state = {k.removeprefix('module.'): v for k, v in state_dict_of(read(checkpoint)).items()}
+        load_fitting(model, state, checkpoint)
+    model.eval()
+    return model
+
+
+def _timm(spec: Spec):
+    try:
+        import timm
+    except ImportError as error:
+        raise InvalidInput(f'--model timm:{spec.name}: the package timm cannot be imported ({error})') from None
+    if not timm.is_model(spec.name):
+        near = difflib.get_close_matches(spec.name, timm.list_models(), 4, 0.4)
+        raise InvalidInput(f'--model timm:{spec.name}: timm has no such model; near: {", ".join(near) or "none"}')
+    return _called(f'timm:{spec.name}', timm.create_model, {'model_name': spec.name, **spec.arguments})
+
+
+def _torchvision(spec: Spec):
+    name = f'torchvision:{spec.name}'
+    try:
+        from torchvision import models
+    except (ImportError, RuntimeError) as error:  # RuntimeError: a build for another PyTorch
+        reason = shortened(str(error), 120)
+        raise InvalidInput(f'--model {name}: torchvision.models cannot be imported here ({reason})') from None
+    if spec.name not in models.list_models():
+        near = difflib.get_close_matches(spec.name, models.list_models(), 4, 0.4)
+        raise InvalidInput(f'--model {name}: torchvision has no such model; near: {", ".join(near) or "none"}')
+    offline = {'weights_backbone': None} if spec.name.startswith(_DOWNLOADING) else {}
+    return _called(name, models.get_model, {'name': spec.name, 'weights': None, **offline, **spec.arguments})
+
+
+def _file(spec: Spec):
+    path = Path(spec.source)
+    name = f'--model {spec.source}:{spec.name}'
+    if not path.is_file():
+        raise InvalidInput(f'{name}: {path} is not a file')
+    sys.path.insert(0, str(path.resolve().parent))  # its neighbours can be imported, as when it is run
+    module_name = f'_mmsterf_model_{path.stem}'
+    place = importlib.util.spec_from_file_location(module_name, path)
+    module = importlib.util.module_from_spec(place)
+    sys.modules[module_name] = module
+    place.loader.exec_module(module)
+    found = getattr(module, spec.name, None)
+    if found is None:
+        own = [
+            n for n, v in vars(module).items() if not n.startswith('_') and getattr(v, '__module__', '') == module_name
+        ]
+        raise InvalidInput(f'{name}: {path.name} has no {spec.name}; it has {", ".join(own) or "no functions"}')
+    if isinstance(found, nn.Module) or not callable(found):
+        return found
+    return _called(name.removeprefix('--model '), found, spec.arguments)
+
+
+def _called(name: str, function, arguments: Mapping):
+    try:
+        inspect.signature(function).bind(**arguments)
+    except TypeError as error:
+        raise InvalidInput(f'--model {name}: {error}') from None
+    return function(**arguments)
+
+
+def run(model: nn.Module, x: Tensor) -> None:
+    """Run the model."""
+    model(x)
+
+
+def input_shape(model: nn.Module) -> tuple[int, int, int]:
+    """(C, H, W) that a model is made for: timm says it, else its first convolution and 224 x 224."""
+    stated = _timms(model).get('input_size')
+    first = next((m for m in model.modules() if isinstance(m, nn.modules.conv._ConvNd)), None)
+    channels = first.in_channels if first is not None else 3
+    return (channels, *stated[1:]) if stated else (channels, 224, 224)
+
+
+def normalisation(model: nn.Module) -> tuple[Sequence[float], Sequence[float], list[str]]:
+    """Mean and standard deviation of images of 0 to 255, RGB, and what has to be said about them."""
+    stated = _timms(model)
+    if stated.get('mean'):
+        return *([255 * v for v in stated[k]] for k in ('mean', 'std')), []
+    mean, std = _IMAGENET
+    note = f"images are normalised by ImageNet's mean {mean} and std {std}: --mean and --std give others"
+    return mean, std, [note]
+
+
+def source_of(model: nn.Module, args, num: int, seed: int, time_steps: int, input_time: str):
+    """Return the inputs that the command line names, for a plain model: noise, or pictures."""
+    channels, *size = input_shape(model)
+    size = tuple(args.size or size)
+    steps = time_steps if input_time != 'image' else 1
+    if list(args.input) == ['noise']:
+        return Noise(num, (channels, *size) if input_time == 'image' else (steps, channels, *size), seed)
+    if list(args.input) == ['dataset']:
+        raise InvalidInput('--input dataset: a plain model has no data set; give images, folders, globs or videos')
+    if channels not in (1, 3):
+        raise InvalidInput(f'--input {args.input[0]}: the model takes {channels} channels, and pictures have 1 or 3')
+    mean, std, notes = normalisation(model)
+    mean, std = args.mean or mean, args.std or std
+    for option, values in (('--mean', mean), ('--std', std)):
+        if len(values) not in (1, 3):
+            raise InvalidInput(f'{option}: takes 1 or 3 numbers, got {len(values)}')
+    notes = [] if args.mean and args.std else notes
+    return PreparedPictures(Pictures(args.input, num, steps), normalised(mean, std, channels), size, notes)
+
+
+def _timms(model: nn.Module) -> Mapping:
+    stated = getattr(model, 'pretrained_cfg', None)
+    return stated if isinstance(stated, Mapping) else {}
+
+
+def stages(layers: Mapping[str, Layer]) -> list[str]:
+    """Return the layers to look at by default: the last of each size of map, or four evenly through the depth.
+
+    Of modules within each other that end with the same map, the outermost is taken.
+    """
+    by_grid: dict = {}
+    for name, layer in layers.items():
+        if ':' not in name and name != '.' and max(layer.grid) > 1:
+            by_grid.setdefault(layer.grid, []).append(name)
+    if not by_grid:
+        return ['.'] if '.' in layers else list(layers)[-1:]
+    chosen = []
+    for names in by_grid.values():
+        least = min(name.count('.') for name in names)
+        chosen.append([name for name in names if name.count('.') == least][-1])
+    if len(chosen) < 3:
+        siblings: dict = {}
+        for name in layers:
+            parent, _, last = name.rpartition('.')
+            if last.isdecimal() and layers[name].grid == layers[chosen[-1]].grid:
+                siblings.setdefault(parent, []).append(name)
+        longest = max(siblings.values(), key=len, default=[])
+        if len(longest) >= 4:
+            return [longest[(i + 1) * len(longest) // 4 - 1] for i in range(4)]
+    return chosen[-_MOST_STAGES:]
