@@ -57,11 +57,11 @@ def analyse(model: Union[str, Spec], checkpoint: Optional[str], args: argparse.N
     how['input_time'] = ('sequence' if time_steps > 1 else 'image') if args.input_time == 'auto' else args.input_time
     inputs = inputs_of(args.num, args.seed, time_steps, how['input_time'])
     if args.list_layers:
-        show_layers(*usable_layers(model, inputs, args, **how), inputs)
+        list_layers(model, inputs, args.axes, **how)
         return None
     layers = args.layers or cfg.get('st_erf_layers')
     if not layers and isinstance(spec, Spec):
-        layers = plain.stages(usable_layers(model, inputs, args, **how)[0])
+        layers = plain.stages(usable_layers(model, inputs, args.axes, **how)[0])
     layers = layers or default_layers(model, time_steps)
     if time_steps == 1:
         how['forward'] = ending(model, layers, forward)
@@ -111,7 +111,7 @@ def analyse(model: Union[str, Spec], checkpoint: Optional[str], args: argparse.N
     return results, facts
 
 
-def usable_layers(model, inputs, args: argparse.Namespace, time_steps: int, forward, input_time: str) -> tuple:
+def usable_layers(model, inputs, axes, time_steps: int, forward, input_time: str) -> tuple:
     """Layers of a model that have a receptive field, by name, found with the first input; and what stopped it."""
     import torch
 
@@ -129,14 +129,15 @@ def usable_layers(model, inputs, args: argparse.Namespace, time_steps: int, forw
     first = next(samples_of([inputs[0]], input_time, time_steps)[0])
     with untouched(model) as bare, torch.enable_grad():
         x = pack([first], input_time, next(bare.parameters()))
-        layers, _ = probe(bare, x, tuple(x.shape[-2:]), time_steps, args.axes, run)
+        layers, _ = probe(bare, x, tuple(x.shape[-2:]), time_steps, axes, run)
     if stops and not layers:
         raise stops[0]
     return layers, stops
 
 
-def show_layers(layers: dict, stops: list, inputs) -> None:
+def list_layers(model, inputs, axes, **how) -> None:
     """Print the layers that have a receptive field, with output shape, axes and grid."""
+    layers, stops = usable_layers(model, inputs, axes, **how)
     size = inputs[0].shape[-2:]
     width = max(map(len, layers), default=0)
     print(f'output shapes for one input of {size[0]} x {size[1]}')

@@ -156,6 +156,6 @@ def test_operators_that_the_device_lacks(capsys):
     assert list(fields(model)) == [f'backbone:{i}' for i in range(4)]
     with pytest.raises(InvalidInput, match='no operator carafe_forward for the device cpu: choose layers in front'):
         st_erf(model, NOISE, 'neck:0', forward=run_features)
-    list_layers(model, (64, 64), 'auto', 1, run_features, 'image')
+    list_layers(model, NOISE, 'auto', time_steps=1, forward=run_features, input_time='image')
     text = capsys.readouterr().out
     assert 'backbone.layer4' in text and 'the rest does not run: mmcv has no operator carafe_forward' in text
