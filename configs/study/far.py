@@ -22,7 +22,4 @@ model = dict(
     backbone=dict(arch=dict(embed_dims=(32, 64, 64, 64), depths=(1, 2, 1, 1, 1)), out_indices=(0, 1)),
     neck=dict(in_channels=[16, 32], num_outs=2),
     decode_head=dict(in_channels=[32, 32], in_index=[0, 1], feature_strides=[2, 4], num_classes=3, loss_decode=loss),
-    auxiliary_head=None,
 )
-# Half the rate of the other tasks.
-optim_wrapper = dict(optimizer=dict(lr=3e-3))

@@ -14,31 +14,24 @@ def _at(size, batch_size):
     }
 
 
-# Most of the time of the far task's model is that of its neck and head.
-_narrow = {
-    'model.neck.out_channels': 16,
-    'model.decode_head.in_channels': [16, 16],
-    'model.decode_head.channels': 16,
-}
 _far = '--task far --size 96 96 --scale 20 22 --mark-radius 8 --plain --train 2000 --val 200'
 data = dict(
     digits='--size 96 96 --scale 24 90 --digits 1 3 --one-class --train 2000 --val 200',
-    near='--size 96 96 --scale 36 60 --digits 1 2 --rotate 5 --plain --train 2000 --val 200',
     far_24=f'{_far} --distance 24',
     far=f'{_far} --distance 60',
     far_rows=f'{_far} --distance 60 --direction rows',
 )
 tasks = dict(
-    seg=dict(config='seg.py', data='near', iters=450, test_sizes=[48, 96, 128]),
+    seg=dict(config='seg.py', data='digits', iters=300, test_sizes=[48, 96, 128]),
     det=dict(config='det.py', data='digits', iters=300),
-    far_rows=dict(config='far.py', data='far_rows', iters=300, options=_narrow),
+    far_rows=dict(config='far.py', data='far_rows', iters=500),
     far=dict(config='far.py', data='far', iters=600),
     far_24=dict(config='far.py', data='far_24', iters=600),
     far_attention=dict(config='far_attention.py', data='far', iters=300),
     # The same scenes enlarged, so that nothing but the number of tokens differs; batches of fewer, larger pictures.
-    far_128=dict(config='far_sizes.py', data='far', iters=300, erf_images=4, options=_at(128, batch_size=8)),
-    far_256=dict(config='far_sizes.py', data='far', iters=250, erf_images=4, options=_at(256, batch_size=4)),
-    far_512=dict(config='far_sizes.py', data='far', iters=200, erf_images=2, options=_at(512, batch_size=2)),
+    seg_128=dict(config='seg_sizes.py', data='digits', iters=300, erf_images=4, options=_at(128, batch_size=8)),
+    seg_256=dict(config='seg_sizes.py', data='digits', iters=250, erf_images=4, options=_at(256, batch_size=4)),
+    seg_512=dict(config='seg_sizes.py', data='digits', iters=200, erf_images=2, options=_at(512, batch_size=2)),
 )
 seeds = [0, 1, 2]
 
@@ -70,7 +63,7 @@ factors = dict(
         ),
     ),
     attention_scale=dict(
-        tasks=['far_128', 'far_256', 'far_512'],
+        tasks=['seg_128', 'seg_256', 'seg_512'],
         values={name: {'model.backbone.attention_scale': name} for name in ('published', 'tokens')},
     ),
     far=dict(tasks=['far_rows', 'far', 'far_attention', 'far_24'], values=_mixers),

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,30 @@ def tool_module(name):
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def test_ended_with_its_runs(study, tmp_path):
+    """SIGTERM ends what --wrap started too, and leaves no result line."""
+    wrap = f"sh -c 'echo $$ > {tmp_path}/pid.part; mv {tmp_path}/pid.part {tmp_path}/pid; sleep 100; true'"
+    command = [sys.executable, str(ROOT / 'tools/study/run.py'), str(study), '--out', 'out', '--wrap', wrap]
+    environment = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
+    for _ in range(600):
+        if (tmp_path / 'pid').exists():
+            break
+        time.sleep(0.1)
+    group = int((tmp_path / 'pid').read_text())
+    process.terminate()
+    assert process.wait(timeout=30) == 143
+    for _ in range(50):  # the kernel takes its time
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.1)
+    else:
+        raise AssertionError('the run goes on')
+    assert not (tmp_path / 'out/results.jsonl').exists()
 
 
 def test_run_resume_and_report(study, tmp_path):
