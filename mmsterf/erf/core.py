@@ -81,7 +81,7 @@ class STERF:
 
 def st_erf(
     model: nn.Module,
-    inputs: Union[Tensor, Iterable[Tensor]],
+    inputs: Union[Tensor, np.ndarray, Iterable],
     layers: Union[str, nn.Module, Iterable[Union[str, nn.Module]]],
     *,
     time_steps: int = 1,
@@ -104,8 +104,9 @@ def st_erf(
 
     Args:
         model: Any module, data-parallel wrappers included; analysed in evaluation mode.
-        inputs: A tensor laid out as `input_time` says, or any iterable (a data set, a generator) of samples (C, H, W)
-            or (T, C, H, W). All samples have one size.
+        inputs: A tensor or array laid out as `input_time` says; or samples (C, H, W) or (T, C, H, W), all of one size:
+            any data set or iterable of tensors, arrays, (image, label) pairs or dicts with an image (see
+            `mmsterf.erf.inputs.IMAGE_KEYS`); or a DataLoader of batches (N, ...) of these, labels or not.
         layers: Names, glob patterns or modules, one or several; ``name:i`` is the i-th tensor of a tuple output.
         time_steps: T, the number of steps the model runs.
         input_time: What the model takes: 'image' (N, C, H, W), shown for all T steps; 'sequence' (T, N, C, H, W); or

@@ -1,11 +1,12 @@
 """Inputs of an analysis: noise, samples in any layout, batches, and positions in an image."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Union
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
 
 INPUTS = ('image', 'sequence', 'folded')
 """What a model takes: (N, C, H, W), (T, N, C, H, W), or (T*N, C, H, W) time-major."""
@@ -62,7 +63,17 @@ def locate(position: Position, size: tuple[int, int], grid: tuple[int, int]) -> 
 
 
 def samples_of(inputs, input_time: str, time_steps: int) -> tuple[Iterator[Tensor], int, str]:
-    """Return an iterator over samples (C, H, W) or (T, C, H, W), their number (0 if unknown), and the input kind."""
+    """Return an iterator over samples (C, H, W) or (T, C, H, W), their number (0 if unknown), and the input kind.
+
+    Args:
+        inputs: See `st_erf`.
+        input_time, time_steps: See `st_erf`.
+
+    Raises:
+        ValueError: If a sample is no image, or has another shape than `input_time` or the first one says.
+    """
+    if isinstance(inputs, np.ndarray):
+        inputs = _tensor(inputs, 'inputs')
     if isinstance(inputs, Tensor):
         if input_time == 'auto':
             input_time = 'sequence' if inputs.ndim == 5 else 'image'
@@ -74,8 +85,7 @@ def samples_of(inputs, input_time: str, time_steps: int) -> tuple[Iterator[Tenso
             inputs = inputs.unflatten(0, (time_steps, -1))
         if input_time != 'image':
             inputs = inputs.transpose(0, 1)
-    total = len(inputs) if hasattr(inputs, '__len__') else 0
-    iterator = iter(inputs)
+    total, iterator = _items(inputs)
     if input_time == 'auto':
         first = next(iterator, None)
         input_time = 'sequence' if first is not None and first.ndim == 4 else 'image'
@@ -96,6 +106,56 @@ def samples_of(inputs, input_time: str, time_steps: int) -> tuple[Iterator[Tenso
             yield sample
 
     return checked(), total, input_time
+
+
+def _items(inputs) -> tuple[int, Iterator[Tensor]]:
+    """Return the number of samples (0 if unknown), and the samples, without labels, out of their batches."""
+    if isinstance(inputs, DataLoader):
+        batched = inputs.batch_size is not None or inputs.batch_sampler is not None
+        total = 0
+        if not isinstance(inputs.dataset, IterableDataset):
+            total = len(inputs) * (inputs.batch_size or 1) if inputs.drop_last else len(inputs.sampler)
+            total = 0 if inputs.batch_size is None and batched else total
+        images = (_tensor(item, f'item {i} of the DataLoader') for i, item in enumerate(inputs))
+        return total, (image for batch in images for image in batch) if batched else images
+    if not isinstance(inputs, Iterable) and not hasattr(inputs, '__getitem__'):
+        raise ValueError(
+            f'inputs must be a tensor, an array, or a data set, DataLoader or other iterable of samples, got a '
+            f'{type(inputs).__name__}'
+        )
+    try:
+        total = len(inputs)
+    except TypeError:
+        total = 0
+    # data sets have a length and items, and often neither an iterator nor an IndexError
+    by_index = total and hasattr(inputs, '__getitem__') and not hasattr(type(inputs), '__iter__')
+    items = (inputs[i] for i in range(total)) if by_index else iter(inputs)
+    return total, (_tensor(item, f'input {i}') for i, item in enumerate(items))
+
+
+IMAGE_KEYS = ('inputs', 'image', 'img', 'pixel_values')
+"""Where data sets whose items are dicts keep the image: OpenMMLab's, and Hugging Face's."""
+
+
+def _tensor(item, what: str) -> Tensor:
+    """Return the image of an item: itself, the first of (image, label, ...), or that of a dict."""
+    if isinstance(item, Mapping):
+        key = next((k for k in IMAGE_KEYS if k in item), None)
+        if key is None:
+            raise ValueError(
+                f'{what} is a dict without {", ".join(IMAGE_KEYS[:-1])} or {IMAGE_KEYS[-1]}; its keys are '
+                f'{", ".join(map(str, item)) or "none"}'
+            )
+        item = item[key]
+    elif isinstance(item, (tuple, list)) and len(item):
+        item = item[0]
+    if isinstance(item, np.ndarray) and item.dtype.kind in 'fiub':
+        item = np.ascontiguousarray(item)
+        return torch.from_numpy(item.astype(np.int64) if item.dtype.kind == 'u' and item.itemsize > 1 else item)
+    if not isinstance(item, Tensor):
+        kind = f'an array of {item.dtype}' if isinstance(item, np.ndarray) else f'a {type(item).__name__}'
+        raise ValueError(f'{what} is {kind}: images must be tensors or arrays of numbers (C, H, W)')
+    return item
 
 
 def chain(first, rest: Iterable) -> Iterator:
