@@ -162,10 +162,10 @@ def shrink(tensor: Optional[Tensor]):
         rest = [i for i in range(tensor.ndim) if i != d]
         line = (found.any(dim=rest) if rest else found).cpu().numpy()
         where.append(np.flatnonzero(line))
-        found = at(found, tuple(where[-1] if i == d else None for i in range(tensor.ndim)))
-        if not len(where[-1]):
+        if not len(where[-1]):  # zeros all over
             where = [np.zeros(1, int)] * tensor.ndim
             break
+        found = at(found, tuple(where[-1] if i == d else None for i in range(tensor.ndim)))
     size = math.prod(len(w) for w in where)
     if size > MOST * tensor.numel():
         return tensor

@@ -9,8 +9,10 @@ Effective Receptive Fields of Spiking Neural Networks", NeurIPS 2025, section 3;
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Optional, Union
 
 import numpy as np
@@ -20,15 +22,16 @@ from torch.autograd.graph import get_gradient_edge
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .axes import Order, check_order
+from .backward import cancelling, maps_of
+from .blocks import guard
 from .ending import Enough, ending
 from .inputs import INPUTS, Position, batched, chain, locate, pack, samples_of
 from .layers import Layer, probe, select, tensors
+from .memory import Meter, TooLarge, batch_within, limit_of, too_large
 from .notes import in_front, notes_on
 from .state import reset_neurons, untouched
 
 STEPS = ('last', 'all', 'sum')
-CANCELS = 1e-3
-"""Ones over the channels that give less than this part of what random signs give have cancelled."""
 
 _LOG = logging.getLogger('mmsterf.erf')  # without any set-up, Python prints warnings of loggers to stderr
 
@@ -90,6 +93,7 @@ def st_erf(
     position: Position = 'center',
     step: Union[int, str] = 'last',
     batch_size: int = 4,
+    memory: Optional[float] = None,
     forward: Optional[Callable[[nn.Module, Tensor], object]] = None,
     progress: Optional[Callable[[int, int], None]] = None,
     in_front_of_norms: bool = False,
@@ -119,7 +123,8 @@ def st_erf(
         step: Output step whose gradient is taken: an index, 'last', 'all' (every step by itself; each delay is averaged
             over the steps that have it), or 'sum' (all steps at once, as published for the spatial ERF; the delay is
             averaged out).
-        batch_size: Inputs per forward pass. Peak memory grows with it.
+        batch_size: Most inputs per forward pass; the first runs alone, and shows how many stay within `memory`.
+        memory: GiB that the analysis may take; default is half of what is free.
         forward: ``forward(model, x)`` runs the model; default ``model(x)``.
         progress: ``progress(done, total)`` is called after every back-propagation; total is 0 when unknown.
         in_front_of_norms: Take the layer in front where one ends in a layer norm, behind which ones may cancel.
@@ -143,26 +148,44 @@ def st_erf(
             raise ValueError('inputs are empty')
         size = tuple(first.shape[-2:])
         pixel = locate(position, size, size)
-        leaf = pack([first], input_time, like)
-        chosen, usable = _chosen(bare, leaf, size, layers, time_steps, axes, forward)
+        limit = limit_of(memory, like.device)
+        x, graph = pack([first], input_time, like), {}
+        try:
+            with Meter(bare, limit) as meter, _contiguous_gradients(bare):
+                chosen, usable = _chosen(bare, x, size, layers, time_steps, axes, forward, graph, meter)
+        except TooLarge:
+            graph.clear()
+            text = too_large(bare, first, limit, lambda s: _run(bare, pack([s], input_time, like), forward))
+            raise ValueError(text) from None
         _check_steps(chosen, step)
         if in_front_of_norms:
             chosen = list({c.name: c for c in (in_front(layer, usable) for layer in chosen)}.values())
-        streams, kept = [_Stream() for _ in chosen], [[] for _ in chosen]
-        done = 0
-        for batch in batched(chain(first, samples), batch_size):
-            x = pack(batch, input_time, like)
-            captured = _capture(bare, x, chosen, time_steps, forward, signed)
-            if not done:
-                cells = [locate(position, size, layer.grid) for layer in chosen]
-                cancelled = [
-                    _cancels(layer, calls, x, cell, step, time_steps, input_time, len(batch))
-                    for layer, calls, cell in zip(chosen, captured, cells)
-                ]
+        cells = [locate(position, size, layer.grid) for layer in chosen]
+        streams, kept, cancelled = [_Stream() for _ in chosen], [[] for _ in chosen], [None for _ in chosen]
+        # the probe was the forward pass of the first input, up to the positive part
+        captured = None if signed else [graph[c.name][: _calls(c, time_steps)] for c in chosen]
+        del graph
+        blocks, done = True, 0
+        for batch in chain([first], batched(samples, batch_within(limit, meter.need, batch_size))):
+            if captured is None:
+                x = pack(batch, input_time, like)
+                captured = _capture(bare, x, chosen, time_steps, forward, signed)
+            guard(edge for calls in captured for edge, _ in calls)
             # deepest first: its graph holds the others', which then stay warm in the cache
             for k in reversed(range(len(chosen))):
-                how = (cells[k], step, time_steps, input_time, len(batch))
-                maps = _maps(chosen[k], captured[k], x, *how, retain=k > 0, signed=signed)
+                back = partial(
+                    maps_of, chosen[k], captured[k], x, cells[k],
+                    time_steps=time_steps, input_time=input_time, num=len(batch),
+                )  # fmt: skip
+                if cancelled[k] is None:
+                    one = partial(back, step='last' if step == 'all' else step, retain=True)
+                    signs, works = _signs(one)
+                    blocks &= works
+                    ones = one(blocks=blocks) if signed or step == 'all' else None
+                maps = back(step=step, retain=k > 0, signed=signed, blocks=blocks)
+                if cancelled[k] is None:
+                    ones = maps if ones is None else ones
+                    cancelled[k] = cancelling(ones, signs, x.dtype)
                 for sample in maps:
                     streams[k].add(sample)
                 if keep_samples:
@@ -170,7 +193,7 @@ def st_erf(
                 done += len(batch)
                 if progress:
                     progress(done, total * len(chosen))
-            del captured, x
+            captured = x = None
     result = {}
     for layer, stream, cell, cancels, maps in zip(chosen, streams, cells, cancelled, kept):
         result[layer.name] = STERF(
@@ -183,17 +206,19 @@ def st_erf(
     return result
 
 
-def _chosen(model, leaf, size, layers, time_steps, axes, forward) -> tuple[list[Layer], dict[str, Layer]]:
-    """Return the layers that were asked for, and those in front of them that could be."""
+def _chosen(model, leaf, size, layers, time_steps, axes, forward, graph, meter) -> tuple[list[Layer], dict[str, Layer]]:
+    """Return the layers that were asked for, and those in front of them that could be; fill `graph` (see `probe`)."""
     layers = [layers] if isinstance(layers, (str, nn.Module)) else list(layers)
     short = ending(model, layers, forward) if time_steps == 1 else forward  # steps may be calls
-    usable, reasons = probe(model, leaf, size, time_steps, axes, short)
+    usable, reasons = probe(model, leaf, size, time_steps, axes, short, graph)
     try:
         return select(model, layers, usable, reasons), usable
     except ValueError:
         if short is forward:
             raise
-    usable, reasons = probe(model, leaf, size, time_steps, axes, forward)  # its message lists all layers
+    graph.clear()
+    meter.reset()
+    usable, reasons = probe(model, leaf, size, time_steps, axes, forward, graph)  # its message lists all layers
     return select(model, layers, usable, reasons), usable
 
 
@@ -222,7 +247,7 @@ def _capture(model: nn.Module, x: Tensor, layers: list[Layer], time_steps: int, 
     `signed`, it is that of the positive part of the output.
     """
     captured = [[] for _ in layers]
-    needed = [time_steps if layer.time == 'calls' else 1 for layer in layers]
+    needed = [_calls(layer, time_steps) for layer in layers]
 
     def look(module, args, kwargs, output):
         outputs = tensors(output)
@@ -233,11 +258,10 @@ def _capture(model: nn.Module, x: Tensor, layers: list[Layer], time_steps: int, 
         if all(len(c) == n for c, n in zip(captured, needed)):
             raise Enough
 
-    handles = [m.register_forward_hook(_contiguous_gradient) for m in model.modules() if isinstance(m, _BatchNorm)]
-    handles += [m.register_forward_hook(look, with_kwargs=True) for m in {layer.module for layer in layers}]
+    handles = [m.register_forward_hook(look, with_kwargs=True) for m in {layer.module for layer in layers}]
     try:
-        reset_neurons(model)
-        model(x) if forward is None else forward(model, x)
+        with _contiguous_gradients(model):
+            _run(model, x, forward)
     except Enough:
         pass
     finally:
@@ -246,51 +270,38 @@ def _capture(model: nn.Module, x: Tensor, layers: list[Layer], time_steps: int, 
     return captured
 
 
-def _contiguous_gradient(module, args, output) -> None:
-    # torch 2.13's CPU batch norm misreads the gradient of a single image that has the strides of a transposed view
-    if output.requires_grad and output.shape[0] == 1:
-        output.register_hook(Tensor.contiguous)
+def _run(model: nn.Module, x: Tensor, forward) -> None:
+    reset_neurons(model)
+    model(x) if forward is None else forward(model, x)
 
 
-def _cancels(layer, calls, x, cell, step, time_steps, input_time, num) -> bool:
-    """Tell whether ones over the channels give (next to) nothing where random signs give something."""
-    step = 'last' if step == 'all' else step
-    ones, signs = (
-        _maps(layer, calls, x, cell, step, time_steps, input_time, num, True, s).sum() for s in (False, True)
-    )
-    return bool(ones < max(CANCELS, 16 * torch.finfo(x.dtype).eps) * signs)
+def _calls(layer: Layer, time_steps: int) -> int:
+    return time_steps if layer.time == 'calls' else 1
 
 
-def _maps(layer, calls, x, cell, step, time_steps, input_time, num, retain, signs=False, signed=False) -> np.ndarray:
-    """Return the maps (N, D, H, W) of one layer for a batch."""
+@contextmanager
+def _contiguous_gradients(model: nn.Module) -> Iterator[None]:
+    """torch 2.13's CPU batch norm misreads the gradient of a single image that has the strides of a transposed view."""
 
-    def gradient(t, retain_graph):
-        picked = calls if layer.time == 'calls' else calls[:1]
-        if layer.time == 'calls' and isinstance(t, int):
-            picked = [calls[t]]
-        edges, likes = zip(*picked)
-        seeds = [layer.seed(torch.empty_like(y, device=x.device), cell, t, time_steps, signs) for y in likes]
-        (grad,) = torch.autograd.grad(edges, x, seeds, retain_graph=retain_graph)
-        grad = grad.detach().relu() if signed else grad.detach().abs()
-        if input_time == 'image':
-            grad = grad[None]
-        elif input_time == 'folded':
-            grad = grad.unflatten(0, (time_steps, num))
-        return grad.mean(2, dtype=torch.float64).transpose(0, 1).cpu().numpy()  # (N, T, H, W)
+    def look(module, args, output):
+        if output.requires_grad and output.shape[0] == 1:
+            output.register_hook(Tensor.contiguous)
 
-    everything = slice(None)
-    if step == 'sum' or (input_time == 'image' and step != 'all'):
-        t = everything if step == 'sum' else range(time_steps)[-1 if step == 'last' else step]
-        return gradient(t, retain).mean(1, keepdims=True)
-    if step == 'all':
-        by_step = [gradient(t, retain or t < time_steps - 1) for t in range(time_steps)]
-        if input_time == 'image':
-            return np.mean(by_step, axis=0)
-        return np.stack(
-            [np.mean([by_step[t][:, t - d] for t in range(d, time_steps)], axis=0) for d in range(time_steps)], axis=1
-        )
-    t = range(time_steps)[-1 if step == 'last' else step]
-    return gradient(t, retain)[:, t::-1]
+    handles = [m.register_forward_hook(look) for m in model.modules() if isinstance(m, _BatchNorm)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _signs(back: Callable) -> tuple[np.ndarray, bool]:
+    """Return the maps of random signs, and whether the graph takes blocks."""
+    try:
+        return back(signs=True), True
+    except (RuntimeError, TypeError, NotImplementedError) as error:
+        _LOG.debug('full gradients are computed: %s', error)
+        return back(signs=True, blocks=False), False
 
 
 def _check(time_steps, input_time, axes, step, batch_size) -> None:

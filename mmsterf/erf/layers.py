@@ -6,10 +6,13 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import NamedTuple, Optional, Union
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import get_gradient_edge
 
 from .axes import Order, axes_of, channels_of
+from .blocks import Block, tidy
 from .lineage import Lineage
 from .state import reset_neurons
 
@@ -61,7 +64,7 @@ class Layer:
 
     def seed(
         self, like: Tensor, cell: tuple[int, int], step: Union[int, slice], time_steps: int, signs: bool = False
-    ) -> Tensor:
+    ) -> Block:
         """Return the gradient to put into the output: ones over all channels at one grid cell.
 
         Args:
@@ -71,18 +74,23 @@ class Layer:
             time_steps: T.
             signs: Put random signs, the same every time, in place of ones.
         """
-        seed = torch.zeros(like.shape, dtype=like.dtype, device=like.device)
-        view = seed
-        if self.time == 'folded':
-            view = seed.unflatten(0, (time_steps, -1))[step]
-        elif self.time == 'axis':
-            view = seed[step]
         row, column = cell
-        token = self.prefix + row * self.grid[1] + column
-        place = {'CHW': (row, column), 'HWC': (row, column, slice(None)), 'LC': (token, slice(None)), 'CL': (token,)}
-        place = (..., *place[self.axes.lstrip('TN')])
-        view[place] = _signs(view[place].shape[-1]).to(view) if signs else 1
-        return seed
+        places = {'H': row, 'W': column, 'L': self.prefix + row * self.grid[1] + column}
+        steps = np.atleast_1d(np.arange(time_steps)[step])
+        axes, where = self.axes.rjust(like.ndim, 'N'), [None] * like.ndim
+        for d, (axis, size) in enumerate(zip(axes, like.shape)):
+            if axis in places:
+                where[d] = np.array([places[axis]])
+            elif axis == 'T' and self.time == 'axis':
+                where[d] = steps
+            elif d == 0 and self.time == 'folded':
+                where[d] = (steps[:, None] * (size // time_steps) + np.arange(size // time_steps)).ravel()
+        where = tidy(where, like.shape)
+        values = like.new_ones([s if w is None else len(w) for w, s in zip(where, like.shape)])
+        if signs:
+            channels = axes.rindex('C')
+            values *= _signs(like.shape[channels]).to(like).view([-1 if d == channels else 1 for d in range(like.ndim)])
+        return Block(values, where, like.shape)
 
 
 def _signs(num: int) -> Tensor:
@@ -110,6 +118,7 @@ def probe(
     time_steps: int = 1,
     axes: Union[Order, dict[str, Order]] = 'auto',
     forward: Optional[Callable] = None,
+    graph: Optional[dict[str, list]] = None,
 ) -> tuple[dict[str, Layer], dict[str, str]]:
     """Run one sample and return the layers that have a receptive field, and for all others the reason why not.
 
@@ -120,6 +129,7 @@ def probe(
         time_steps: T.
         axes: Axis order of outputs (see `Order`), or a dict from name patterns to that.
         forward: ``forward(model, x)``; default ``model(x)``.
+        graph: Is filled with the (gradient edge, empty tensor like the output) of every call of every layer.
     """
     names = {m: n or '.' for n, m in model.named_modules()}
     calls: dict[str, list[list[_Seen]]] = {n: [] for n in names.values()}
@@ -131,7 +141,8 @@ def probe(
         for i, y in enumerate(tensors(output)):
             order = axes if not isinstance(axes, dict) else _order(axes, name, i)
             read = axes_of(y, lineage, size, time_steps, order, channels) if y.requires_grad else (None, '')
-            found.append(_Seen(tuple(y.shape), y.requires_grad, read, *_origins(y)))
+            edge = (get_gradient_edge(y), torch.empty_like(y, device='meta')) if y.requires_grad else None
+            found.append(_Seen(tuple(y.shape), y.requires_grad, read, *_origins(y), edge))
         calls[name].append(found)
 
     handles = [m.register_forward_hook(look, with_kwargs=True) for m in names]
@@ -147,7 +158,7 @@ def probe(
         aside = isinstance(module, nn.Sequential) and len(module) and not calls[names[module]]
         return runs(module[-1]) if aside else module
 
-    layers, reasons, origins = {}, {}, {}
+    layers, reasons, origins, graph = {}, {}, {}, {} if graph is None else graph
     for module, name in names.items():
         module = runs(module)
         made = calls[names[module]]
@@ -165,12 +176,13 @@ def probe(
                     key, module, i, seen.shape, found[0], found[1], time, found[2], guess=why == 'guess'
                 )  # fmt: skip
                 origins[key] = seen
+                graph[key] = [call[i].edge for call in made if len(call) > i]
         if not outputs:
             reasons[name] = 'returns no floating-point tensor' if made else 'never runs in the forward pass'
         elif len(outputs) > 1:
             usable = next((layers[k] for k in keys if k in layers), None)
             if usable:
-                origins[name] = origins[usable.name]
+                origins[name], graph[name] = origins[usable.name], graph[usable.name]
                 layers[name] = replace(usable, name=name)
             else:
                 reasons[name] = '; '.join(f'{k} {reasons[k]}' for k in keys)
@@ -186,7 +198,7 @@ def probe(
 
 class _Seen(NamedTuple):
     """One output of one call: shape, whether it depends on the input, `axes_of`, the op that made it, and, if that is a
-    layer norm, the op in front.
+    layer norm, the op in front; its gradient edge and an empty tensor like it.
     """
 
     shape: tuple
@@ -194,6 +206,7 @@ class _Seen(NamedTuple):
     read: tuple
     origin: object
     normed: object
+    edge: Optional[tuple]
 
 
 def _order(axes: dict, name: str, index: int) -> Order:

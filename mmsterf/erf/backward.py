@@ -1,0 +1,63 @@
+"""From a captured graph to maps: seed, back-propagate, average over colours."""
+
+import numpy as np
+import torch
+
+from .blocks import dense
+
+CANCELS = 1e-3
+"""Ones over the channels that give less than this part of what random signs give have cancelled."""
+
+
+def maps_of(
+    layer, calls, x, cell, step, time_steps, input_time, num, retain, signs=False, signed=False, blocks=True
+) -> np.ndarray:
+    """Return the maps (N, D, H, W) of one layer for a batch.
+
+    Args:
+        layer: A `Layer`.
+        calls: Of each call of the layer the (gradient edge, empty tensor like the output).
+        x: The input.
+        cell: (row, column) on the layer's grid.
+        step, time_steps, input_time: See `st_erf`.
+        num: N.
+        retain: Keep the graph.
+        signs: Random signs over the channels in place of ones.
+        signed: The positive part of the gradient in place of its absolute value.
+        blocks: Compute only what may not be zero (see `blocks`).
+    """
+
+    def gradient(t, retain_graph):
+        picked = calls if layer.time == 'calls' else calls[:1]
+        if layer.time == 'calls' and isinstance(t, int):
+            picked = [calls[t]]
+        edges, likes = zip(*picked)
+        seeds = [layer.seed(torch.empty_like(y, device=x.device), cell, t, time_steps, signs) for y in likes]
+        seeds = seeds if blocks else list(map(dense, seeds))
+        (grad,) = torch.autograd.grad(edges, x, seeds, retain_graph=retain_graph)
+        grad = dense(grad.detach())
+        grad = grad.relu() if signed else grad.abs()
+        if input_time == 'image':
+            grad = grad[None]
+        elif input_time == 'folded':
+            grad = grad.unflatten(0, (time_steps, num))
+        return grad.mean(2, dtype=torch.float64).transpose(0, 1).cpu().numpy()  # (N, T, H, W)
+
+    everything = slice(None)
+    if step == 'sum' or (input_time == 'image' and step != 'all'):
+        t = everything if step == 'sum' else range(time_steps)[-1 if step == 'last' else step]
+        return gradient(t, retain).mean(1, keepdims=True)
+    if step == 'all':
+        by_step = [gradient(t, retain or t < time_steps - 1) for t in range(time_steps)]
+        if input_time == 'image':
+            return np.mean(by_step, axis=0)
+        return np.stack(
+            [np.mean([by_step[t][:, t - d] for t in range(d, time_steps)], axis=0) for d in range(time_steps)], axis=1
+        )
+    t = range(time_steps)[-1 if step == 'last' else step]
+    return gradient(t, retain)[:, t::-1]
+
+
+def cancelling(ones: np.ndarray, signs: np.ndarray, dtype: torch.dtype) -> bool:
+    """Tell whether ones over the channels give (next to) nothing where random signs give something."""
+    return bool(ones.sum() < max(CANCELS, 16 * torch.finfo(dtype).eps) * signs.sum())

@@ -1,0 +1,159 @@
+"""How much memory an analysis may take, and how much one input takes of it."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Optional
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+GIB = 2**30
+TEMPORARY = 3
+"""Largest tensors that a backward pass holds at a time beside what the forward pass has saved."""
+_CGROUP = Path('/sys/fs/cgroup')
+_SHARES = (7 / 8, 3 / 4, 5 / 8, 1 / 2, 3 / 8, 1 / 4, 1 / 8)
+
+
+def free_memory(device: torch.device) -> Optional[int]:
+    """Return the free bytes of a device, of this process's share where it has one; None if that is not known."""
+    if device.type == 'cuda':
+        return (
+            torch.cuda.mem_get_info(device)[0]
+            + torch.cuda.memory_reserved(device)
+            - torch.cuda.memory_allocated(device)
+        )
+    if device.type != 'cpu':
+        return None
+    try:
+        lines = dict(line.split(':') for line in Path('/proc/meminfo').read_text().splitlines())
+        free = int(lines['MemAvailable'].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        try:
+            return os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+        except (AttributeError, OSError, ValueError):
+            return None
+    for most, used in (
+        ('memory.max', 'memory.current'),
+        ('memory/memory.limit_in_bytes', 'memory/memory.usage_in_bytes'),
+    ):
+        try:
+            free = min(free, int((_CGROUP / most).read_text()) - int((_CGROUP / used).read_text()))
+        except (OSError, ValueError):
+            continue
+    return max(free, 0)
+
+
+def limit_of(memory: Optional[float], device: torch.device) -> Optional[int]:
+    """Return the bytes that an analysis may take: `memory` in GiB, by default half of what is free.
+
+    Raises:
+        ValueError: If `memory` is no positive number.
+    """
+    if memory is None:
+        free = free_memory(device)
+        return None if free is None else free // 2
+    if isinstance(memory, bool) or not isinstance(memory, (int, float)) or not 0 < memory < float('inf'):
+        raise ValueError(f'memory must be a positive number of GiB, got {memory!r}')
+    return int(memory * GIB)
+
+
+class TooLarge(BaseException):
+    """A forward pass would save more than the limit (no `Exception`, which models may catch)."""
+
+
+class Meter:
+    """Add up what a forward pass saves for its backward pass, parameters and buffers left out.
+
+    Args:
+        model: The model.
+        limit: Bytes from which on `TooLarge` ends the pass; None for no limit.
+    """
+
+    def __init__(self, model: nn.Module, limit: Optional[int]) -> None:
+        self.limit = limit
+        self.constant = {t.untyped_storage().data_ptr() for t in (*model.parameters(), *model.buffers())}
+        self.reset()
+
+    def reset(self) -> None:
+        """Start again: the pass was thrown away."""
+        self.seen, self.held, self.largest = set(self.constant), 0, 0
+
+    @property
+    def need(self) -> int:
+        """Bytes that the forward and backward pass of one input take."""
+        return self.held + TEMPORARY * self.largest
+
+    def _pack(self, tensor: Tensor):
+        try:
+            storage = tensor.untyped_storage()
+            key, size = storage.data_ptr(), storage.nbytes()
+        except (NotImplementedError, RuntimeError):  # sparse ones, wrappers
+            key, size = id(tensor), tensor.element_size() * tensor.numel()
+        if key not in self.seen:
+            self.seen.add(key)
+            self.held += size
+            self.largest = max(self.largest, size)
+            if self.limit is not None and self.need > self.limit:
+                raise TooLarge
+        return tensor, None if tensor.is_inference() else tensor._version
+
+    @staticmethod
+    def _unpack(packed) -> Tensor:
+        tensor, version = packed
+        if version is not None and tensor._version != version:  # torch looks for this itself only without hooks
+            raise RuntimeError(
+                'one of the variables needed for gradient computation has been modified by an inplace operation: '
+                f'{tuple(tensor.shape)} is at version {tensor._version}, expected version {version}'
+            )
+        return tensor
+
+    def __enter__(self) -> 'Meter':
+        self.hooks = torch.autograd.graph.saved_tensors_hooks(self._pack, self._unpack)
+        self.hooks.__enter__()
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.hooks.__exit__(*error)
+
+
+def too_large(model: nn.Module, sample: Tensor, limit: int, run: Callable[[Tensor], object]) -> str:
+    """Say that one input takes too much, and which size would do.
+
+    Args:
+        model: The model.
+        sample: The input (..., H, W).
+        limit: Bytes.
+        run: ``run(sample)`` is the forward pass.
+    """
+    height, width = sample.shape[-2:]
+    fits = next((size for size in _smaller(height, width) if _fits(model, sample, size, limit, run)), None)
+    advice = f'{fits[0]} x {fits[1]} fits' if fits else 'no smaller size was found that fits'
+    return (
+        f'one input of {height} x {width} takes more than the memory it may take, {limit / GIB:.2g} GiB (by default '
+        f'half of what is free): {advice}, or give it more memory'
+    )
+
+
+def _smaller(height: int, width: int) -> list[tuple[int, int]]:
+    sizes = [tuple(max(int(n * share) // 32 * 32, 32) for n in (height, width)) for share in _SHARES]
+    return [s for s in dict.fromkeys(sizes) if s[0] <= height and s[1] <= width and s != (height, width)]
+
+
+def _fits(model, sample, size, limit, run) -> bool:
+    frames = sample.double().reshape(-1, *sample.shape[-3:])
+    small = F.interpolate(frames, size, mode='nearest').reshape(*sample.shape[:-2], *size)
+    try:
+        with Meter(model, limit):
+            run(small.to(sample.dtype))
+    except TooLarge:
+        return False
+    except Exception:  # a size that the model cannot take is no advice
+        return False
+    return True
+
+
+def batch_within(limit: Optional[int], need: int, most: int) -> int:
+    """Return how many inputs of `need` bytes to run at a time: `most`, fewer if they would take more than `limit`."""
+    return most if limit is None else max(1, min(most, limit // max(need, 1)))
