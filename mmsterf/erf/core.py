@@ -9,8 +9,7 @@ Effective Receptive Fields of Spiking Neural Networks", NeurIPS 2025, section 3;
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Optional, Union
@@ -18,18 +17,17 @@ from typing import Optional, Union
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import get_gradient_edge
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from .axes import Order, check_order
 from .backward import cancelling, maps_of
 from .blocks import guard
-from .ending import Enough, ending
+from .capture import calls, capture, contiguous_gradients, run
+from .ending import ending
 from .inputs import INPUTS, Position, batched, chain, locate, pack, samples_of
-from .layers import Layer, probe, select, tensors
+from .layers import Layer, probe, select
 from .memory import Meter, TooLarge, batch_within, limit_of, too_large
 from .notes import in_front, notes_on
-from .state import reset_neurons, untouched
+from .state import untouched
 
 STEPS = ('last', 'all', 'sum')
 
@@ -151,11 +149,11 @@ def st_erf(
         limit = limit_of(memory, like.device)
         x, graph = pack([first], input_time, like), {}
         try:
-            with Meter(bare, limit) as meter, _contiguous_gradients(bare):
+            with Meter(bare, limit) as meter, contiguous_gradients(bare):
                 chosen, usable = _chosen(bare, x, size, layers, time_steps, axes, forward, graph, meter)
         except TooLarge:
             graph.clear()
-            text = too_large(bare, first, limit, lambda s: _run(bare, pack([s], input_time, like), forward))
+            text = too_large(bare, first, limit, lambda s: run(bare, pack([s], input_time, like), forward))
             raise ValueError(text) from None
         _check_steps(chosen, step)
         if in_front_of_norms:
@@ -163,14 +161,14 @@ def st_erf(
         cells = [locate(position, size, layer.grid) for layer in chosen]
         streams, kept, cancelled = [_Stream() for _ in chosen], [[] for _ in chosen], [None for _ in chosen]
         # the probe was the forward pass of the first input, up to the positive part
-        captured = None if signed else [graph[c.name][: _calls(c, time_steps)] for c in chosen]
+        captured = None if signed else [graph[c.name][: calls(c, time_steps)] for c in chosen]
         del graph
         blocks, done = True, 0
         for batch in chain([first], batched(samples, batch_within(limit, meter.need, batch_size))):
             if captured is None:
                 x = pack(batch, input_time, like)
-                captured = _capture(bare, x, chosen, time_steps, forward, signed)
-            guard(edge for calls in captured for edge, _ in calls)
+                captured = capture(bare, x, chosen, time_steps, forward, signed)
+            guard(edge for edges in captured for edge, _ in edges)
             # deepest first: its graph holds the others', which then stay warm in the cache
             for k in reversed(range(len(chosen))):
                 back = partial(
@@ -238,61 +236,6 @@ class _Stream:
         if self.num < 2:
             return np.full_like(self.mean, np.nan)
         return np.sqrt(self.squares / (self.num - 1) / self.num)
-
-
-def _capture(model: nn.Module, x: Tensor, layers: list[Layer], time_steps: int, forward, signed) -> list[list[tuple]]:
-    """Run the model up to the last layer; return per layer the (gradient edge, empty tensor like the output) of calls.
-
-    The edge is taken when the layer returns: a later in-place operation moves the tensor on, but not the edge. With
-    `signed`, it is that of the positive part of the output.
-    """
-    captured = [[] for _ in layers]
-    needed = [_calls(layer, time_steps) for layer in layers]
-
-    def look(module, args, kwargs, output):
-        outputs = tensors(output)
-        for k, layer in enumerate(layers):
-            if layer.module is module and len(captured[k]) < needed[k]:
-                y = outputs[layer.index].relu() if signed else outputs[layer.index]
-                captured[k].append((get_gradient_edge(y), torch.empty_like(y, device='meta')))
-        if all(len(c) == n for c, n in zip(captured, needed)):
-            raise Enough
-
-    handles = [m.register_forward_hook(look, with_kwargs=True) for m in {layer.module for layer in layers}]
-    try:
-        with _contiguous_gradients(model):
-            _run(model, x, forward)
-    except Enough:
-        pass
-    finally:
-        for handle in handles:
-            handle.remove()
-    return captured
-
-
-def _run(model: nn.Module, x: Tensor, forward) -> None:
-    reset_neurons(model)
-    model(x) if forward is None else forward(model, x)
-
-
-def _calls(layer: Layer, time_steps: int) -> int:
-    return time_steps if layer.time == 'calls' else 1
-
-
-@contextmanager
-def _contiguous_gradients(model: nn.Module) -> Iterator[None]:
-    """torch 2.13's CPU batch norm misreads the gradient of a single image that has the strides of a transposed view."""
-
-    def look(module, args, output):
-        if output.requires_grad and output.shape[0] == 1:
-            output.register_hook(Tensor.contiguous)
-
-    handles = [m.register_forward_hook(look) for m in model.modules() if isinstance(m, _BatchNorm)]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _signs(back: Callable) -> tuple[np.ndarray, bool]:
