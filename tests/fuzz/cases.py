@@ -363,9 +363,9 @@ def pictures() -> Iterator[Case]:
             for tool in (SEG_TRAIN, SEG_TEST):
                 yield Case(f'picture: {kind}', *tool, ('0.jpg',), prepare)
         bad = _write('bad.jpg', content)
-        yield Case(f'picture: {kind}', *_with(ENERGY, '--images', 'bad.jpg'), ('bad.jpg',), bad)
+        yield Case(f'picture: {kind}', *_with(ENERGY, '--input', 'bad.jpg'), ('bad.jpg',), bad)
         yield Case(f'picture: {kind}', *_with(ST_ERF, '--input', 'bad.jpg'), ('bad.jpg',), bad)
-    yield Case('picture: a folder', *_with(ENERGY, '--images', 'data'), ('data',))
+    yield Case('picture: a folder', *_with(ENERGY, '--input', 'data'), ('data',))
     yield Case('picture: a folder', *_with(ST_ERF, '--input', 'data'), ('data',))
     for kind, content in LABELS.items():
         for tool in (SEG_TRAIN, SEG_TEST, SEG_CHECK):

@@ -86,8 +86,8 @@ def test_whole_detector_on_files_noise_and_data_set(tmp_path):
     config = write_task(tmp_path, 'detection')
     config.write_text(config.read_text().replace('nms_pre=50, max_per_img=20', 'nms_pre=8, max_per_img=4'))
     image = tmp_path / 'data/images/0.jpg'
-    by_file = run(tmp_path, config, '--images', image)
-    by_data = run(tmp_path, config, '--images', 'dataset', '--num', 1)
+    by_file = run(tmp_path, config, '--input', image)
+    by_data = run(tmp_path, config, '--input', 'dataset', '--num', 1)
     noise = run(tmp_path, config, '--size', 24, 32)
     names = {row['layer'] for row in by_file['layers']}
     assert {'backbone.stem.conv', 'rpn_head.rpn_cls', 'roi_head.bbox_head.fc_cls'} < names
@@ -95,14 +95,18 @@ def test_whole_detector_on_files_noise_and_data_set(tmp_path):
         assert by_file['total'][key] == by_data['total'][key] > 0
     stems = [found['layers'][0]['macs'] for found in (by_file, noise)]
     assert stems[0] > 2 * stems[1]
-    assert by_file['images'] == ['0.jpg'] and noise['images'] == ['noise']
+    assert by_file['input'] == ['0.jpg'] and noise['input'] == ['noise']
 
 
-def test_segmentor(tmp_path):
+def test_segmentor(tmp_path, capsys):
     config = write_task(tmp_path, 'segmentation')
-    cv2.imwrite(str(tmp_path / 'other.png'), np.full((32, 48, 3), 200, np.uint8))
-    found = run(tmp_path, config, '--images', tmp_path / 'other.png')
+    (tmp_path / 'in').mkdir()
+    cv2.imwrite(str(tmp_path / 'in/other.png'), np.full((32, 48), 51200, np.uint16))
+    found = run(tmp_path, config, '--input', tmp_path / 'in')
     assert 'decode_head.conv_seg' in {row['layer'] for row in found['layers']}
+    assert 'converted to 8-bit BGR: other.png (16-bit grey)' in capsys.readouterr().err
+    cv2.imwrite(str(tmp_path / 'same.png'), np.full((32, 48, 3), 200, np.uint8))
+    assert run(tmp_path, config, '--input', tmp_path / 'same.png')['total'] == found['total']
 
 
 def test_time_steps_and_folding(tmp_path):
@@ -117,7 +121,7 @@ def test_time_steps_and_folding(tmp_path):
 
 
 @pytest.mark.parametrize('args, text', [
-    (('--images', 'nowhere.jpg'), 'no test_dataloader'),
+    (('--input', 'dataset'), 'no test_dataloader'),
     (('nowhere.pth',), 'nowhere.pth'),
 ])  # fmt: skip
 def test_errors_name_the_input(backbone, tmp_path, args, text):
@@ -128,8 +132,8 @@ def test_errors_name_the_input(backbone, tmp_path, args, text):
 
 def test_missing_image(tmp_path):
     config = write_task(tmp_path, 'detection')
-    with pytest.raises(SystemExit, match=r'image nowhere\.jpg is not a file'):
-        run(tmp_path, config, '--images', 'nowhere.jpg')
+    with pytest.raises(SystemExit, match=r'--input nowhere\.jpg: is not there'):
+        run(tmp_path, config, '--input', 'nowhere.jpg')
 
 
 def test_negative_constants(backbone, tmp_path, capsys):

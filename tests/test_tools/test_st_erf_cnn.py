@@ -9,7 +9,7 @@ import pytest
 from tiny_tasks import ROOT, run_script
 
 TOOL = 'analysis_tools/st_erf_cnn.py'
-TINY = ['--num', 6, '--size', 24, '--time-steps', 3, '--kernels', 3]
+TINY = ['--num', 6, '--size', 24, 24, '--time-steps', 3, '--kernels', 3]
 
 
 @pytest.fixture(scope='module')

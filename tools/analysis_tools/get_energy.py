@@ -1,6 +1,6 @@
 """Firing rates, operations and energy of any mmdet, mmseg or mmsterf config, and of the ANN of the same shape.
 
-    python tools/analysis_tools/get_energy.py CONFIG [CHECKPOINT] [--images ...] [--help]
+    python tools/analysis_tools/get_energy.py CONFIG [CHECKPOINT] [--input ...] [--help]
 
 Prints a table and writes energy.json and energy.png to --out. Counts are exact: what docs/energy.md says.
 """
@@ -18,8 +18,8 @@ from mmsterf.engine.cfg_options import add_cfg_options
 from mmsterf.engine.outputs import ResultFolder
 
 EXAMPLES = """examples:
-  get_energy.py configs/semantic_fpn_sdt_mlpixer_tiny.py work_dirs/run/iter_160000.pth --images dataset --num 50
-  get_energy.py configs/mask_rcnn_sdt_srb.py --images street.jpg park.jpg --calibrate 1
+  get_energy.py configs/semantic_fpn_sdt_mlpixer_tiny.py work_dirs/run/iter_160000.pth --input dataset --num 50
+  get_energy.py configs/mask_rcnn_sdt_srb.py --input street.jpg park.jpg --calibrate 1
   get_energy.py mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py --size 224 224
 """
 
@@ -32,8 +32,18 @@ def parse(argv: Optional[list[str]] = None) -> argparse.Namespace:
     add = parser.add_argument
     add('config', help='config file, or mmdet::... of an installed package')
     add('checkpoint', nargs='?', help='weights; random ones without it')
-    add('--images', nargs='+', default=['noise'], metavar='SOURCE', help='noise (default), dataset, or image files')
-    add('--num', type=arguments.count, default=1, help='number of images of noise or of the data set (default 1)')
+    add(
+        '--input',
+        nargs='+',
+        default=['noise'],
+        metavar='SOURCE',
+        help='noise (default), dataset, or images, folders, globs and videos',
+    )
+    add(
+        '--num',
+        type=arguments.count,
+        help='number of images (default 1; of images and videos at most 20, evenly spread)',
+    )
     add(
         '--size',
         type=arguments.side,
@@ -63,63 +73,62 @@ def passes(cfg, model, args: argparse.Namespace) -> list[Callable]:
     """One function per image, each of which runs a model on it as in testing.
 
     Raises:
-        FileNotFoundError: If an image is not there.
-        ValueError: If a source needs a test pipeline or data set that the config lacks.
+        ValueError: If an input is not there or no image or video, or a source needs a test pipeline or data set that
+            the config lacks.
     """
     import numpy as np
     import torch
     from mmengine.dataset import Compose, pseudo_collate
     from mmengine.registry import DATASETS, DefaultScope
 
+    from mmsterf.analysis.pictures import loaded, prepared
     from mmsterf.engine.config import dataset_leaves
+    from mmsterf.engine.inputs import Pictures
 
+    num, pictures = args.num or 1, None
+    if args.input not in (['noise'], ['dataset']):
+        pictures = Pictures(args.input, args.num or 20)
     loader = cfg.get('test_dataloader') or cfg.get('val_dataloader')
     if not loader or not hasattr(model, 'test_step'):
-        if args.images != ['noise']:
-            raise ValueError(f'{args.config} has no test_dataloader or no detector or segmentor: use --images noise')
-        generator = torch.Generator().manual_seed(args.seed)
-        noise = torch.randn(args.num, 1, 3, *(args.size or (224, 224)), generator=generator).to(args.device)
-        return [lambda m, x=x: m(x) for x in noise]
+        if args.input == ['dataset']:
+            raise ValueError(f'{args.config} has no test_dataloader or no detector or segmentor: use --input noise')
+        if pictures:
+            inputs = prepared(cfg, model, pictures, args.size or (224, 224))
+            images = [inputs[i][None] for i in range(len(inputs))]
+            tell(inputs)
+        else:
+            generator = torch.Generator().manual_seed(args.seed)
+            images = torch.randn(num, 1, 3, *(args.size or (224, 224)), generator=generator)
+        return [lambda m, x=x: m(x.to(args.device)) for x in images]
     leaf = next(iter(dataset_leaves(loader['dataset'])))
     if args.size:
         for step in leaf['pipeline']:
             if step['type'] == 'Resize':
                 step.update(scale=tuple(args.size[::-1]), keep_ratio=False)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
-        if args.images == ['dataset']:
+        if args.input == ['dataset']:
             dataset = DATASETS.build(loader['dataset'])
-            items = [dataset[i] for i in range(min(args.num, len(dataset)))]
+            items = [dataset[i] for i in range(min(num, len(dataset)))]
         else:
             pipeline = Compose([s for s in leaf['pipeline'] if s['type'].split('.')[-1] not in _NEEDLESS])
-            if args.images == ['noise']:
+            if pictures:
+                images = [(name, image) for name, (image,) in pictures]
+                tell(pictures)
+            else:
                 size = (*(args.size or (224, 224)), 3)
                 rng = np.random.default_rng(args.seed)
-                images = [(f'noise {i}', rng.integers(0, 256, size, dtype=np.uint8)) for i in range(args.num)]
-            else:
-                images = [(path, read(path)) for path in args.images]
-            items = [pipeline(_loaded(path, image)) for path, image in images]
+                images = [(f'noise {i}', rng.integers(0, 256, size, dtype=np.uint8)) for i in range(num)]
+            items = [pipeline(loaded(name, image)) for name, image in images]
     return [lambda m, item=item: m.test_step(pseudo_collate([item])) for item in items]
 
 
 _NEEDLESS = ('LoadImageFromFile', 'LoadAnnotations', 'CheckLabelMap')  # the image is there, and has no labels
 
 
-def _loaded(path: str, image) -> dict:
-    """What LoadImageFromFile hands on."""
-    shape = image.shape[:2]
-    return {'img': image, 'img_shape': shape, 'ori_shape': shape, 'img_path': path, 'img_id': 0, 'seg_fields': []}
-
-
-def read(path: str):
-    """Read an image (BGR)."""
-    import cv2
-
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"image {path} is not a file; --images takes 'noise', 'dataset' or image files")
-    image = cv2.imread(path, cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError(f'image {path} is no image that OpenCV reads')
-    return image
+def tell(pictures) -> None:
+    """Print what has to be said of pictures that were read."""
+    for note in pictures.said():
+        print(f'warning: {note}', file=sys.stderr)
 
 
 def measure(args: argparse.Namespace) -> tuple:
@@ -147,7 +156,7 @@ def measure(args: argparse.Namespace) -> tuple:
     facts = {
         'config': Path(args.config).name,
         'weights': weights,
-        'images': args.images if args.images[0] in ('noise', 'dataset') else [Path(f).name for f in args.images],
+        'input': args.input if args.input[0] in ('noise', 'dataset') else [Path(f).name for f in args.input],
         'num': len(runs),
         'params': sum(p.numel() for p in model.parameters()),
     }
@@ -209,7 +218,7 @@ def main(argv: Optional[list[str]] = None) -> None:
     cost = Cost(args.mac, args.ac)
     rows = [row(layer, cost, facts['num']) for layer in layers.values()]
     total = {**row(totals(layers), cost, facts['num']), 'params': facts['params']}
-    print(f'{facts["config"]}: {facts["weights"]}; {facts["num"]} x {" ".join(facts["images"])}')
+    print(f'{facts["config"]}: {facts["weights"]}; {facts["num"]} x {" ".join(facts["input"])}')
     report(rows, total)
     states = {name: state_of(rate) for name, rate in neurons.items()}
     for state, meaning in (('dead', 'never fires'), ('saturated', 'nearly every slot fires')):

@@ -94,7 +94,7 @@ def network(setting: dict, time_steps: int, seed: int) -> nn.Sequential:
     return model
 
 
-def average(setting: dict, num: int, size: int, time_steps: int, seed: int) -> tuple[STERF, int]:
+def average(setting: dict, num: int, size: tuple[int, int], time_steps: int, seed: int) -> tuple[STERF, int]:
     """ST-ERF of the last layer's last step, averaged over `num` networks, each with an input of its own.
 
     A map counts by its share: it is divided by its sum first, because gradients of random networks differ by orders of
@@ -107,7 +107,7 @@ def average(setting: dict, num: int, size: int, time_steps: int, seed: int) -> t
     maps = []
     how = {'time_steps': time_steps, 'input_time': 'folded'}
     for i in range(num):
-        inputs = Noise(1, (time_steps, 1, size, size), seed + i)
+        inputs = Noise(1, (time_steps, 1, *size), seed + i)
         model = calibrated(network(setting, time_steps, seed + i), inputs, **how)
         (result,) = st_erf(model, inputs, str(len(model) - 1), **how).values()
         maps.append(result.mean / (result.mean.sum() or 1))
@@ -153,11 +153,22 @@ def parse(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         help='steps T, each with a frame of its own (default 4)',
     )
     add('--num', type=arguments.count, default=20, help='random networks per setting, each with its input (default 20)')
-    add('--size', type=arguments.whole(1, 2048), default=64, help='side of the input (default 64)')
+    add(
+        '--size',
+        type=arguments.whole(1, 2048),
+        nargs='+',
+        default=[64],
+        metavar=('H', 'W'),
+        help='input size, W = H if left out (default 64)',
+    )
     add('--seed', type=arguments.whole(0, arguments.SEEDS - 10**6), default=0, help='of weights and inputs (default 0)')
     add('--out', type=Path, default=Path('work_dirs/st_erf_cnn'), help='folder (default work_dirs/st_erf_cnn)')
     add('--force', action='store_true', help='overwrite files in --out that this tool did not write')
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if len(args.size) > 2:
+        parser.error(f'argument --size: takes H and W, got {len(args.size)} numbers')
+    args.size = (args.size[0], args.size[-1])
+    return args
 
 
 def odd(text: str) -> int:
