@@ -1,7 +1,8 @@
 """See what a model will be trained on: browse.py CONFIG [--out FILE] [--num 12] [--help].
 
-Draws training pictures as they leave the pipeline, augmented, with their boxes, masks, label maps or classes, into one
-sheet (PNG). What comes behind the pipeline is not shown: normalisation, and mixing of a batch's images.
+Draws training pictures, or windows of events, as they leave the pipeline, augmented, with their boxes, masks, label
+maps or classes, into one sheet (PNG). What comes behind the pipeline is not shown: normalisation, and mixing of a
+batch's images.
 """
 
 import argparse
@@ -59,12 +60,14 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     check_loader(cfg[name], name)
     check_data(cfg, (args.split,))
     refuse(check_contents(cfg, (args.split,)))
+    from mmsterf.inference.events import event_step
     from mmsterf.inference.sheet import drawn, sheet, training_set
 
+    step = event_step(cfg, args.split)
     dataset = training_set(cfg, args.split)
     set_random_seed(args.seed)
     num = min(args.num, len(dataset))
-    cells = list(tqdm(drawn(dataset, cfg.default_scope, num), total=num, desc='browse', unit='image'))
+    cells = list(tqdm(drawn(dataset, cfg.default_scope, num, step), total=num, desc='browse', unit='image'))
     picture = Image.fromarray(sheet(cells))
     replace_file(out, lambda part: picture.save(part, 'PNG'))
     print(f'{out}: {num} of {len(dataset)} pictures, {picture.width} x {picture.height} pixels')

@@ -33,17 +33,13 @@ def parse(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     add = parser.add_argument
     add('config', type=arguments.file_name, help='config file, or mmdet::... of an installed package')
     add('checkpoint', type=arguments.file_name, help='checkpoint file or URL, published ones too')
-    add('inputs', type=arguments.file_name, nargs='+', metavar='INPUT', help='image, folder, pattern or video')
+    add('inputs', type=arguments.file_name, nargs='+', metavar='INPUT', help='image, folder, pattern, video, recording')
     add('--out', type=arguments.file_name, help='folder of the results (default: work_dirs/predict/CONFIG)')
     add('--score', type=arguments.number(0, 1), default=0.3, help='least score to be drawn (default 0.3)')
-    add('--every', type=arguments.count, default=1, help='of videos, every how many frames (default 1)')
+    add('--every', type=arguments.count, default=1, help='of videos and recordings, every how many frames (default 1)')
+    add('--sensor', type=arguments.side, nargs=2, metavar=('H', 'W'), help='of event recordings that do not say it')
     add('--device', type=arguments.device, help='cpu, cuda:0, ... (default: an accelerator if there is one)')
-    add(
-        '--backend',
-        choices=('torch', 'onnxruntime', 'openvino'),
-        default='torch',
-        help='what runs the backbone, on CPU',
-    )
+    add('--backend', choices=('torch', 'onnxruntime', 'openvino'), default='torch', help='runtime of the backbone')
     add('--force', action='store_true', help='overwrite files in --out')
     add_cfg_options(parser)
     return parser.parse_args(argv)
@@ -58,11 +54,12 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     from mmsterf.engine.config import load_config
     from mmsterf.engine.outputs import ResultFolder
     from mmsterf.errors import InvalidInput
+    from mmsterf.inference.events import event_step
     from mmsterf.inference.items import Items
 
     allow_mmengine_checkpoints()
-    items = Items(args.inputs, args.every)
     cfg = load_config(args.config, args.cfg_options)
+    items = Items(args.inputs, args.every, event_step(cfg), args.sensor)
     check_checkpoint(args.checkpoint)
     out = Path(args.out or Path('work_dirs/predict', Path(args.config).stem))
     with ResultFolder('--out', out, 'predict.py', args.force):
@@ -80,9 +77,9 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
 
 def _use_backend(predictor, backend: str, items) -> None:
     """Let another runtime run the backbone, exported with the first image that can be read."""
-    image = next((item.image for item in items if not item.error), None)
-    if image is not None:
-        worst = predictor.use_backend(backend, image)
+    item = next((item for item in items if not item.error), None)
+    if item is not None:
+        worst = predictor.use_backend(backend, item)
         print(f'backbone in {backend}: largest difference from PyTorch {worst:.2g}, on the first image', flush=True)
 
 
@@ -103,7 +100,7 @@ def _predict(predictor, items, out: Path, score: float) -> tuple:
                 failed.append(item.error)
                 continue
             converted[item.converted] += 1
-            pictures.add(item, results.add(item, predictor(item.image)))
+            pictures.add(item, results.add(item, predictor(item)))
             number += 1
     del converted['']
     for kind, count in converted.items():

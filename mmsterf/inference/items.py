@@ -1,39 +1,17 @@
-"""Pictures one by one for the tools: named, with what cannot be read among them; imports no mm* package."""
+"""Pictures one by one for the tools: named, with what cannot be read among them."""
 
+import glob
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Optional
-
-import numpy as np
 
 from mmsterf.engine.inputs import find, is_video, read_image, video_frames, video_info
 from mmsterf.errors import InvalidInput, sentence
 
+from .events import SUFFIXES, files_in, is_recording, windows, windows_of
+from .item import Item
+
 OPTION = 'INPUT'
-
-
-@dataclass
-class Item:
-    """An image, or a frame of a video.
-
-    Attributes:
-        name (str): For results; differs from those of all other items. A frame's: its video's name, '/' and its number.
-        path (str): The file.
-        image (np.ndarray, optional): (H, W, 3) uint8, BGR; None if there is an error.
-        converted (str): What it was, if not 8-bit colour.
-        frame (int, optional): Number in a video, from 0.
-        fps (float): Frames a second, of those that are taken.
-        error (str): Why it could not be read.
-    """
-
-    name: str
-    path: str
-    image: Optional[np.ndarray] = None
-    converted: str = ''
-    frame: Optional[int] = None
-    fps: float = 0.0
-    error: str = ''
 
 
 class Items:
@@ -41,7 +19,9 @@ class Items:
 
     Args:
         inputs: See `mmsterf.engine.inputs.find`.
-        every: Of videos, the distance of the frames that are taken.
+        every: Of videos and event recordings, the distance of the frames or windows that are taken.
+        event_step: How events are loaded, see `mmsterf.inference.events.event_step`; None if they are not.
+        sensor: Height and width of the sensor, for recordings that do not say them.
 
     Attributes:
         total (int, optional): How many there are; None if a video does not say.
@@ -50,11 +30,17 @@ class Items:
         InvalidInput: If an input is not there, or has no images or videos.
     """
 
-    def __init__(self, inputs: Sequence[str], every: int = 1) -> None:
-        self.every = every
+    def __init__(
+        self,
+        inputs: Sequence[str],
+        every: int = 1,
+        event_step: Optional[dict] = None,
+        sensor: Optional[tuple] = None,
+    ) -> None:
+        self.every, self.event_step, self.sensor = every, event_step, sensor
         self.files: dict = {}
         counts, seen = [], set()
-        for path in find(inputs, OPTION):
+        for path in self._find(inputs):
             if os.path.realpath(path) in seen:
                 continue
             seen.add(os.path.realpath(path))
@@ -66,19 +52,39 @@ class Items:
             counts.append(self._count(path))
         self.total = None if None in counts else sum(counts)
 
+    def _find(self, inputs: Sequence[str]) -> list:
+        found = []
+        for item in map(str, inputs):
+            names = files_in(item) if self.event_step and os.path.isdir(item) else glob.glob(item, recursive=True)
+            recordings = [name for name in names if is_recording(name) and os.path.isfile(name)]
+            if recordings and self.event_step is None:
+                raise InvalidInput(
+                    f'{OPTION} {recordings[0]}: is an event recording, and the test pipeline of the config has no '
+                    'mmsterf.LoadEvents'
+                )
+            if not recordings and self.event_step:
+                raise InvalidInput(
+                    f'{OPTION} {item}: holds no event recordings ({", ".join(SUFFIXES)}), which the test pipeline of '
+                    'the config reads'
+                )
+            found += recordings or find([item], OPTION)
+        return found
+
     def _count(self, path: str) -> Optional[int]:
-        if not is_video(path):
+        if not is_video(path) and not self.event_step:
             return 1
         try:
-            frames = video_info(path, OPTION).frames
-        except InvalidInput:
+            frames = windows_of(path, self.event_step) if self.event_step else video_info(path, OPTION).frames
+        except (InvalidInput, OSError):
             return 1  # of an error
         return -(-frames // self.every) if frames else None
 
     def __iter__(self) -> Iterator[Item]:
         for name, path in self.files.values():
             try:
-                if is_video(path):
+                if self.event_step:
+                    yield from windows(name, path, self.event_step, self.sensor, self.every)
+                elif is_video(path):
                     yield from self._frames(name, path)
                 else:
                     image = read_image(path, OPTION)

@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from copy import deepcopy
 from typing import Optional
 
-import numpy as np
 import torch
+from mmcv.transforms import Compose
 from mmengine.config import Config
+from mmengine.dataset import default_collate, pseudo_collate
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
@@ -20,6 +21,8 @@ from mmsterf.engine.device import adapt_to_device, notice
 from mmsterf.errors import InvalidInput
 from mmsterf.models.time_steps import heads
 
+from .events import event_step
+from .item import Item
 from .pictures import colours
 
 VISUALIZERS = {'mmdet': 'DetLocalVisualizer', 'mmseg': 'SegLocalVisualizer', 'mmpretrain': 'UniversalVisualizer'}
@@ -47,6 +50,7 @@ class Predictor:
     def __init__(self, cfg: Config, checkpoint: str, device: Optional[str] = None) -> None:
         self.scope = cfg.default_scope
         self.cfg = cfg = deepcopy(cfg)
+        self.events = event_step(cfg) is not None
         loader = cfg.get('test_dataloader') or cfg.get('val_dataloader')
         if not isinstance(loader, dict) or not loader.get('dataset'):
             raise InvalidInput('the config has neither test_dataloader nor val_dataloader, whose pipeline reads images')
@@ -77,15 +81,28 @@ class Predictor:
         if self.scope == 'mmdet':
             from mmdet.apis import DetInferencer
 
-            return DetInferencer(cfg, device=device, show_progress=False)
+            return self._kind(DetInferencer)(cfg, device=device, show_progress=False)
         if self.scope == 'mmseg':
             from mmseg.apis import MMSegInferencer
 
-            return MMSegInferencer(cfg, device=device)
+            return self._kind(MMSegInferencer)(cfg, device=device)
         from mmengine.device import get_device
         from mmpretrain.apis import ImageClassificationInferencer
 
-        return ImageClassificationInferencer(cfg, False, device or get_device())
+        return self._kind(ImageClassificationInferencer)(cfg, False, device or get_device())
+
+    def _kind(self, base: type) -> type:
+        """An inferencer's class; for events one that takes the test pipeline as it is, without annotations."""
+        if not self.events:
+            return base
+
+        def init_pipeline(_, cfg: Config) -> Compose:
+            steps = [step for step in cfg.test_dataloader.dataset.pipeline if 'Annotation' not in str(step['type'])]
+            if 'meta_keys' in steps[-1]:
+                steps[-1]['meta_keys'] = tuple(key for key in steps[-1]['meta_keys'] if key != 'img_id')
+            return Compose(steps)
+
+        return type(f'Event{base.__name__}', (base,), {'_init_pipeline': init_pipeline})
 
     def _check_classes(self, checkpoint: str) -> None:
         for key, head in heads(self.model):
@@ -98,22 +115,25 @@ class Predictor:
                     f'({_few(self.classes)}): they must be the same'
                 )
 
-    def __call__(self, image: np.ndarray):
-        """Data sample with the predictions for an image (H, W, 3) uint8, BGR."""
-        return self.inferencer.forward(self._prepared(image))[0].cpu()
+    def __call__(self, item: Item):
+        """Data sample with the predictions for an item."""
+        return self.inferencer.forward(self._prepared(item))[0].cpu()
 
-    def _prepared(self, image: np.ndarray) -> dict:
-        data = next(iter(self.inferencer.preprocess([image], batch_size=1)))
+    def _prepared(self, item: Item) -> dict:
+        if item.inputs is not None:
+            collate = default_collate if self.scope == 'mmpretrain' else pseudo_collate
+            return collate([self.inferencer.pipeline(dict(item.inputs))])
+        data = next(iter(self.inferencer.preprocess([item.image], batch_size=1)))
         # mmdet's inferencer hands the images over beside what is made of them.
         return data[1] if self.scope == 'mmdet' else data
 
     @torch.no_grad()
-    def use_backend(self, backend: str, image: np.ndarray) -> float:
+    def use_backend(self, backend: str, item: Item) -> float:
         """Let another runtime run the backbone, folded, at any size of images; neck and heads stay in PyTorch.
 
         Args:
             backend (str): One of `mmsterf.deploy.BACKENDS`.
-            image (np.ndarray): (H, W, 3) uint8, BGR, to export and to compare with.
+            item (Item): To export and to compare with.
 
         Returns:
             float: Largest difference of the maps from PyTorch's, relative to the largest value of a map.
@@ -123,7 +143,7 @@ class Predictor:
         """
         from mmsterf.deploy import compiled
 
-        inputs = self.model.data_preprocessor(self._prepared(image), False)['inputs']
+        inputs = self.model.data_preprocessor(self._prepared(item), False)['inputs']
         expected = self.model.backbone(inputs)
         backbone = compiled(self.model.backbone, backend, inputs)
         worst = max(float((a - b).abs().max() / b.abs().max().clamp(min=1)) for a, b in zip(backbone(inputs), expected))

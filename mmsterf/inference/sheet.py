@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Optional
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from mmengine.registry import DATASETS, init_default_scope
 from mmsterf.engine.data import check_labels_when_read, name_files_of
 from mmsterf.errors import InvalidInput
 
+from .events import coloured
 from .pictures import below, colours, enlarged, lines_of, zoom_of
 
 CELL = 480
@@ -34,15 +36,26 @@ def training_set(cfg: Config, split: str = 'train'):
     return dataset
 
 
-def drawn(dataset, scope: str, num: int) -> Iterator[np.ndarray]:
-    """Pictures of `num` items, evenly spread over a data set, each `CELL` pixels large with its file below."""
+def drawn(dataset, scope: str, num: int, event_step: Optional[dict] = None) -> Iterator[np.ndarray]:
+    """Pictures of `num` items, evenly spread over a data set, each `CELL` pixels large with its file below.
+
+    Args:
+        dataset: What `training_set` returns.
+        scope (str): 'mmdet', 'mmseg' or 'mmpretrain'.
+        num (int): How many.
+        event_step (dict, optional): How its pipeline loads events, if it does.
+    """
     meta = dataset.metainfo
     classes = [str(name) for name in meta.get('classes') or ()]
     palette = colours(len(classes), meta.get('palette'))
     for index in (i * len(dataset) // num for i in range(num)):
         item = dataset[index]
         inputs, sample = item['inputs'], item['data_samples']
-        image = to_picture(inputs)
+        if event_step:
+            maps = np.asarray(inputs, np.float32).reshape(-1, *inputs.shape[-2:])
+            image = np.ascontiguousarray(coloured(maps, bool(event_step.get('signed')))[..., ::-1])
+        else:
+            image = to_picture(inputs)
         picture = _DRAW[scope](image, sample, classes, palette)
         name = Path(getattr(sample, 'img_path', None) or str(index)).name
         height, width = image.shape[:2]

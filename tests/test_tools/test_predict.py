@@ -37,6 +37,20 @@ model = dict(
     neck=dict(in_channels=[4, 8, 8, 16]),
 )
 """
+EVENTS = """
+_base_ = ['{root}/configs/semantic_fpn_sdtv2_digits.py']
+model = dict(
+    data_preprocessor=dict(
+        _delete_=True, type='mmsterf.SequenceSegDataPreprocessor', time_steps=2, test_cfg=dict(size_divisor=16)
+    ),
+    backbone=dict(arch=dict(embed_dims=(8, 8, 16, 16), depths=(1, 1, 1, 1, 1)), in_channels=2, time_steps=2),
+    neck=dict(in_channels=[4, 8, 8, 16], conv_cfg=dict(neuron=dict(time_steps=2))),
+    decode_head=dict(neuron=dict(time_steps=2)),
+    auxiliary_head=None,
+)
+load = dict(type='mmsterf.LoadEvents', time_steps=2, duration=1000)
+test_dataloader = dict(dataset=dict(pipeline=[load, dict(type='LoadAnnotations'), dict(type='PackSegInputs')]))
+"""
 CLS = """
 _base_ = ['{root}/configs/imagenet/sdt_conv_nano_in1k.py']
 model = dict(
@@ -50,6 +64,7 @@ test_dataloader = dict(dataset=dict(test_mode=True, **dataset))
 """
 DIGITS = tuple('0123456789')
 CLASSES = {'det': DIGITS, 'seg': ('background', *DIGITS), 'cls': ('left', 'right')}
+CLASSES['events'] = CLASSES['seg']
 
 
 def tool(name: str, *args) -> None:
@@ -80,14 +95,14 @@ def task(data):
     def make(name: str) -> tuple:
         if name in made:
             return made[name]
-        text = {'det': DET, 'seg': SEG, 'cls': CLS}[name]
+        text = {'det': DET, 'seg': SEG, 'cls': CLS, 'events': EVENTS}[name]
         config, checkpoint = data / f'{name}.py', data / f'{name}.pth'
         config.write_text(text.replace('{root}', str(ROOT)).replace('{root_of_data}', str(data)))
         cfg = Config.fromfile(str(config))
         torch.manual_seed(1)
         with DefaultScope.overwrite_default_scope(cfg.default_scope):
             model = MODELS.build(cfg.model)
-        if name == 'seg':  # or all pixels are of one class
+        if name in ('seg', 'events'):  # or all pixels are of one class
             torch.nn.init.normal_(model.decode_head.conv_seg.weight)
         meta = {'dataset_meta': {'classes': CLASSES[name]}}
         torch.save({'state_dict': model.state_dict(), 'meta': meta}, checkpoint)
@@ -279,6 +294,16 @@ def test_names_and_ids(scenes, tmp_path):
     assert len(COCO_SKIPS) == 90 - 80
 
 
+def test_events_are_coloured():
+    from mmsterf.inference.events import coloured
+
+    maps = np.zeros((4, 1, 3))
+    maps[:, 0, 0], maps[1, 0, 1] = (3, 0, 3, 0), 1  # darker in both steps; brighter, once
+    dark, bright, none = coloured(maps)[0].astype(int)
+    assert dark[0] > 200 > dark[2] and bright[2] > bright[0] > dark[2] and (none == 255).all()
+    assert np.array_equal(coloured(maps[1::2] - maps[::2], signed=True)[0], [dark, bright, none])
+
+
 def test_pictures_are_legible():
     assert [zoom_of(*size) for size in ((10, 8), (96, 96), (480, 640), (3000, 4000))] == [80, 8, 1, 1]
     for number in (3, 15, 150):
@@ -305,6 +330,56 @@ def test_classes_of_images(task, scenes, tmp_path, capsys):
         assert item['class'] == other['pred_class'] == CLASSES['cls'][item['label']]
         assert (tmp_path / f'out/pictures/{Path(item["file_name"]).stem}.jpg').is_file()
     assert '3 pictures: results in' in capsys.readouterr().out
+
+
+def test_event_recordings(task, scenes, tmp_path, capsys):
+    from mmsterf.events import EVENT
+
+    config, checkpoint = task('events')
+    rng = np.random.default_rng(0)
+    events = np.zeros(4000, EVENT)
+    events['x'], events['y'], events['p'] = (
+        rng.integers(0, 50, 4000),
+        rng.integers(0, 40, 4000),
+        rng.integers(0, 2, 4000),
+    )
+    events['t'] = np.sort(rng.integers(5000, 8500, 4000))
+    events['t'][[0, -1]] = 5000, 8499
+    folder, out = tmp_path / 'in', tmp_path / 'out'
+    folder.mkdir()
+    np.save(folder / 'moves.npy', events)
+    np.savez(folder / 'bad.npz', other=np.zeros(3))
+    with pytest.raises(SystemExit, match='1 of 5 inputs could not be read'):
+        tool('predict', config, checkpoint, folder, '--out', out, '--sensor', '40', '50')
+    assert f'{folder}/bad.npz: ' in capsys.readouterr().out
+    video = cv2.VideoCapture(str(out / 'pictures/moves.mp4'))
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 4 and video.get(cv2.CAP_PROP_FRAME_WIDTH) == 800
+    found = [np.asarray(Image.open(out / f'label_maps/moves/{i:06d}.png')) for i in range(4)]
+    assert all(label_map.shape == (40, 50) for label_map in found)
+    # The same by the model alone, on the second window.
+    inside = events[(events['t'] >= 6000) & (events['t'] < 7000)]
+    maps = torch.zeros(2, 1, 2, 40, 50)
+    steps = (inside['t'] - 6000) // 500
+    indices = (steps, steps * 0, *(inside[key] for key in 'pyx'))
+    indices = [torch.as_tensor(values.astype(np.int64)) for values in indices]
+    maps.index_put_(indices, torch.ones(len(inside)), accumulate=True)
+    cfg = Config.fromfile(str(config))
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        model = MODELS.build(cfg.model).eval()
+    model.load_state_dict(torch.load(checkpoint, weights_only=True)['state_dict'])
+    maps = torch.nn.functional.pad(maps, (0, 14, 0, 8))
+    with torch.no_grad():
+        logits = model.decode_head(model.neck(model.backbone(maps)))
+    logits = torch.nn.functional.interpolate(logits, (48, 64), mode='bilinear')[0, :, :40, :50]
+    assert np.array_equal(logits.argmax(0).numpy(), found[1])
+    for args, message in (
+        ((config, checkpoint, scenes), 'holds no event recordings'),
+        ((*task('seg'), folder / 'moves.npy'), 'is an event recording, and the test pipeline of the config has no'),
+        ((config, checkpoint, folder / 'moves.npy'), '1 of 1 inputs could not be read'),  # how large a sensor?
+    ):
+        with pytest.raises(SystemExit, match=message):
+            tool('predict', *args, '--out', tmp_path / 'new')
+    assert 'moves.npy: does not say how large its sensor is: give --sensor' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('name', ['det', 'seg', 'cls'])
