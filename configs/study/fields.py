@@ -73,13 +73,13 @@ factors = dict(
     ),
     dropout=dict(
         tasks=['seg', 'det'],
-        values={f'{p}': _mixer('MLPixer', layout='raster', dropout=p) for p in (0.0, 0.2)},
+        values={'0.0': _mixers['mlpixer_raster'], '0.2': _mixer('MLPixer', layout='raster', dropout=0.2)},
     ),
-    # T1 counts to 4 and T4 spikes have the same number of slots.
+    # T1 counts to 4, the default, and T4 spikes have the same number of slots.
     counts=dict(
         tasks=['seg'],
         values=dict(
-            counts_4={'model.backbone.neuron': dict(type='ILIF', max_count=4)},
+            counts_4=_mixers['mlpixer_raster'],
             counts_8={'model.backbone.neuron': dict(type='ILIF', max_count=8)},
             spikes_t4={'model.backbone.neuron': dict(type='ILIF', max_count=1), 'model.backbone.time_steps': 4},
         ),
