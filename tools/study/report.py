@@ -19,7 +19,9 @@ from mmsterf.engine import arguments, command_line
 METRICS = {'mIoU': 'mIoU', 'coco/bbox_mAP': 'AP', 'coco/bbox_mAP_50': 'AP50', 'coco/bbox_mAP_s': 'AP small',
            'coco/bbox_mAP_m': 'AP large'}  # fmt: skip
 """Metrics by the names that the tables give them; COCO's medium objects are the large ones of the scenes."""
-MAIN = ('mIoU', 'AP')
+MAIN = ('marks right', 'mIoU', 'AP')
+APART = ('AP small', 'AP large')
+"""Metrics that differences are given of beside the main one, which is the first of MAIN that a table has."""
 EARLY = '1b'
 """Stage whose receptive field is compared with accuracy: the last one in front of stage 2."""
 RESAMPLES = 9999
@@ -127,29 +129,39 @@ def factor_table(frame, metric: str) -> str:
     sizes = ['parameters', 'MMACs', 'MACs+ACs (M)', 'CPU s']
     saturation = ('saturated', 'attention saturated') if frame.factor.iloc[0] == 'attention_scale' else ()
     extra = [name for name in saturation if name in frame]
-    fields = [f'{m} {s}' for s in ('1a', '1b', '2') for m in ('area_50', 'area_99') if f'{m} {s}' in frame]
+    fields = [f'{m} {s}' for s in ('1a', '1b', '2') for m in ('area_50', 'area_99')]
+    fields = [name for name in fields if name in frame and frame[name].notna().any()]
+    compared = [metric, *(name for name in APART if name in shown)]
     values = list(dict.fromkeys(frame.value))
-    first = frame[frame.value == values[0]].set_index('seed')[metric]
+    first = frame[frame.value == values[0]].set_index('seed')
     if 'order' in frame and frame.order.min() > 0:  # the study's first value has not run yet
         first = first.iloc[:0]
-    header = ['value', 'runs', *shown, f'{metric} - {values[0]}', *extra, *fields, *sizes]
+    differences = [f'{name} - {values[0]}' for name in compared]
+    header = ['value', 'runs', *shown, *differences, *extra, *fields, *sizes]
     lines = ['| ' + ' | '.join(header) + ' |', '|' + '---|' * len(header)]
     for value in values:
         part = frame[frame.value == value]
-        paired = (part.set_index('seed')[metric] - first).dropna()
-        low, high = interval(paired)
-        difference = '' if value == values[0] or paired.empty else f'{paired.mean():+.3f}'
-        if difference and low == low:
-            difference += f' [{low:+.3f}, {high:+.3f}]'
+        differences = [
+            '' if value == values[0] else _difference(part.set_index('seed')[name] - first[name]) for name in compared
+        ]
         spread = [
             f'{part[name].mean():.3f}' + (f' ± {part[name].std():.3f}' if len(part) > 1 else '')
             for name in (*shown, *extra)
         ]
-        cells = [value, str(len(part)), *spread[: len(shown)], difference, *spread[len(shown) :]]
+        cells = [value, str(len(part)), *spread[: len(shown)], *differences, *spread[len(shown) :]]
         cells += [f'{part[name].mean():.3f}' for name in fields]
         cells += [f'{part[n].mean():.0f}' if n in ('parameters', 'CPU s') else f'{part[n].mean():.1f}' for n in sizes]
         lines.append('| ' + ' | '.join(cells) + ' |')
     return '\n'.join(lines)
+
+
+def _difference(paired) -> str:
+    """Mean of paired differences with its interval."""
+    paired = paired.dropna()
+    if paired.empty:
+        return ''
+    low, high = interval(paired)
+    return f'{paired.mean():+.3f}' + (f' [{low:+.3f}, {high:+.3f}]' if low == low else '')
 
 
 def draw(frame, metric: str, file: Path, title: str) -> None:
@@ -225,14 +237,12 @@ def write_report(results: list, out: Path) -> list:
             draw_training(curves, file, f'{factor}, {task}')
             files.append(file)
             text.append(f'\n![{factor}, {task}: saturation over training](../images/{file.name})')
-        field = f'area_50 {EARLY}'
-        if field not in part:
-            continue
-        known = part[['value', field, metric]].dropna()
-        if known.value.nunique() >= LEAST_CLUSTERS and known[field].nunique() > 1 and known[metric].nunique() > 1:
-            rho, low, high = rank_correlation(known, field, metric)
-            within = f' [{low:+.2f}, {high:+.2f}]' if low == low else ' (no interval)'
-            text.append(f'\nSpearman correlation of {field} and {metric} over {len(known)} runs: {rho:+.2f}{within}.')
+        for field in (f'area_50 {EARLY}', f'area_99 {EARLY}'):
+            known = part[['value', field, metric]].dropna()
+            if known.value.nunique() >= LEAST_CLUSTERS and known[field].nunique() > 1 and known[metric].nunique() > 1:
+                rho, low, high = rank_correlation(known, field, metric)
+                within = f'[{low:+.2f}, {high:+.2f}]' if low == low else '(no interval)'
+                text.append(f'\nSpearman correlation of {field} and {metric}, {len(known)} runs: {rho:+.2f} {within}.')
     files[0].write_text('\n'.join(text) + '\n')
     return files
 
