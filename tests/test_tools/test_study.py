@@ -217,8 +217,8 @@ def test_keys_follow_the_content_of_configs(study, monkeypatch):
     assert run.key == again.key and run.task_key == again.task_key and run.name != again.name
     monkeypatch.setenv('MMSTERF_DIGITS_ROOT', '/elsewhere')
     assert first().key == run.key and os.environ['MMSTERF_DIGITS_ROOT'] == '/elsewhere'
-    far = study.parent / 'far.py'
-    far.write_text(far.read_text().replace('lr=3e-3', 'lr=2e-3'))
+    seg = study.parent / 'seg.py'  # which far.py is based on
+    seg.write_text(seg.read_text().replace('lr=3e-3', 'lr=2e-3'))
     changed = first()
     assert changed.key != run.key and changed.task_key != run.task_key
     study.write_text(study.read_text().replace("'train_dataloader.batch_size': 2", "'train_dataloader.batch_size': 4"))
