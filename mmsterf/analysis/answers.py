@@ -20,6 +20,7 @@ from mmsterf.erf.metrics import centred_box, entropy_coverage, moments
 from mmsterf.erf.state import reset_neurons, untouched
 from mmsterf.errors import InvalidInput
 
+from .features import operators
 from .predictions import Boxes, predict
 
 FORMS = 'box:BEST, box:INDEX, class:NAME, pixel:ROW,COL or pixel:ROW,COL,CLASS'
@@ -159,7 +160,8 @@ def answers(
         like = next((p for p in bare.parameters() if p.is_floating_point()), torch.empty(0))
         x = pack([sample], input_time, like)
         reset_neurons(bare)
-        given = predict(bare, x, size)
+        with operators():
+            given = predict(bare, x, size)
         for target in targets:
             try:
                 score, facts = _pick(given, target, classes, type(bare).__name__)

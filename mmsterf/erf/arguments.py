@@ -96,6 +96,26 @@ def parse(argv: Optional[list[str]] = None) -> argparse.Namespace:
         help='what heads of regions of interest look at: image (default), predicted (the best box of each input), or a '
         'box in pixels: TOP LEFT BOTTOM RIGHT',
     )
+    add(
+        '--target',
+        nargs='+',
+        type=target,
+        metavar='ANSWER',
+        help='in place of layers, what moved an answer: box:BEST, box:INDEX (0 is the best), class:NAME, '
+        'pixel:ROW,COL or pixel:ROW,COL,CLASS, each in every input',
+    )
+    add(
+        '--signed',
+        action='store_true',
+        help='positive parts of the gradient, of layers also of their outputs, as RepLKNet takes them '
+        '(default: absolute values)',
+    )
+    add(
+        '--ratio',
+        action='store_true',
+        help="print RepLKNet's high-contribution areas, by its own definition, beside ours (a second analysis, "
+        'unless --signed)',
+    )
     add('--seed', type=arguments.seed, default=0, help='of noise and of random weights (default 0)')
     add('--device', type=arguments.device, default='cpu', help='torch device (default cpu)')
     add('--out', type=Path, default=Path('work_dirs/st_erf'), help='folder (default work_dirs/st_erf)')
@@ -148,6 +168,17 @@ def pairs_of(items: list[str], parser: argparse.ArgumentParser) -> list[tuple]:
                 f'(.py), {KINDS}'
             )
     return pairs
+
+
+def target(text: str) -> str:
+    """A valid --target."""
+    from mmsterf.analysis.answers import parse_target
+
+    try:
+        parse_target(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def axes_of(items: list[str]) -> dict:

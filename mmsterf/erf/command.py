@@ -42,6 +42,7 @@ def analyse(model: Union[str, Spec], checkpoint: Optional[str], args: argparse.N
     import torch
 
     from mmsterf.erf import calibrated, ending, firing_rates, st_erf
+    from mmsterf.erf.metrics import replknet_ratios
 
     spec = model
     model, cfg, inputs_of = load(spec, checkpoint, args)
@@ -77,11 +78,16 @@ def analyse(model: Union[str, Spec], checkpoint: Optional[str], args: argparse.N
             model = calibrated(model, first, progress=progress, **how)
         weights += f', batch norms calibrated on {len(first)} inputs'
     notes: list[str] = []
-    with bar(name) as progress:
-        results = st_erf(
-            model, inputs, layers, position=args.position, step=args.step, batch_size=args.batch_size, axes=args.axes,
-            progress=progress, in_front_of_norms=not args.layers, notify=notes.append, **how,
-        )  # fmt: skip
+
+    def run(signed: bool, notify=notes.append) -> dict:
+        with bar(name) as progress:
+            return st_erf(
+                model, inputs, layers, position=args.position, step=args.step, batch_size=args.batch_size,
+                axes=args.axes, progress=progress, in_front_of_norms=not args.layers, signed=signed, notify=notify,
+                **how,
+            )  # fmt: skip
+
+    results = run(args.signed)
     notes += inputs.said() if hasattr(inputs, 'said') else []
     for note in notes:
         print(f'warning: {name}: {note}', file=sys.stderr)
@@ -107,7 +113,11 @@ def analyse(model: Union[str, Spec], checkpoint: Optional[str], args: argparse.N
         'seed': args.seed,
         'time_steps': time_steps,
         'position': args.position,
+        'signed': args.signed,
     }
+    if args.ratio:
+        published = results if args.signed else run(True, lambda note: None)
+        facts['replknet'] = {layer: replknet_ratios(result) for layer, result in published.items()}
     return results, facts
 
 
@@ -177,6 +187,10 @@ def main(argv: Optional[list[str]] = None) -> None:
     if not all(isinstance(model, Spec) for model, _ in args.models):
         check_versions()
     folder = None if args.list_layers else ResultFolder('--out', args.out, 'st_erf.py', args.force)
+    if args.target:
+        from mmsterf.analysis.answer_command import run_targets
+
+        return run_targets(args, names_of(args.models), folder)
     found = {}
     for name, (model, checkpoint) in zip(names_of(args.models), args.models):
         found[name] = analyse(model, checkpoint, args, name)

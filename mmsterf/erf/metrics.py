@@ -59,6 +59,15 @@ def replknet_ratio(result: STERF, share: float) -> tuple[float, float]:
     return math.nan, math.nan
 
 
+def replknet_ratios(result: STERF) -> dict[str, float]:
+    """Return `replknet_ratio` for all shares, flat: replknet_side_20, replknet_area_20, ..."""
+    out = {}
+    for share in SHARES:
+        name = f'{round(100 * share)}'
+        out[f'replknet_side_{name}'], out[f'replknet_area_{name}'] = replknet_ratio(result, share)
+    return out
+
+
 def moments(a: np.ndarray) -> tuple[float, float, float]:
     """Return centroid row, centroid column and radius of gyration sqrt(sum A |p - centroid|^2 / S), in pixels.
 

@@ -84,16 +84,18 @@ def _shown(result: STERF) -> tuple[np.ndarray, str]:
     return result.mean, 'empty'
 
 
-def _colour_bar(fig: Figure, image, axes, scale: str) -> None:
+def colour_bar(fig, image, axes, scale: str, label: str = 'contribution / maximum (grey: 0)') -> None:
+    """Add the colour bar of `draw_map`."""
     bar = fig.colorbar(image, ax=axes, shrink=0.9, aspect=28, pad=0.015)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=7, color=_GREY)
     if scale == 'log':
         bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f'$10^{{{v:.0f}}}$' if v else '1'))
-    bar.set_label('contribution / maximum (grey: 0)', fontsize=8)
+    bar.set_label(label, fontsize=8)
 
 
-def _figure(width: float, height: float, title: str, note: str) -> Figure:
+def new_figure(width: float, height: float, title: str, note: str) -> Figure:
+    """Return a figure of a size in inches, made higher by its heading and a warning under it."""
     height += 0.75 if note else 0.45
     fig = Figure(figsize=(width, height), layout='constrained', facecolor='white')
     FigureCanvasAgg(fig)
@@ -113,7 +115,7 @@ def layer_figure(result: STERF, title: str = '', note: str = '') -> Figure:
     (mean, empty), numbers = _shown(result), measure(result)
     a = mean.mean(0)
     ratio = min(max(a.shape[0] / a.shape[1], 0.4), 2.0)
-    fig = _figure(9.4, 4.1 * ratio + 0.4, title or result.layer, note)
+    fig = new_figure(9.4, 4.1 * ratio + 0.4, title or result.layer, note)
     axes = fig.subplots(1, 2)
     for ax, scale in zip(axes, ('linear', 'log')):
         image = draw_map(ax, a, scale, result.centre, empty=empty)
@@ -123,7 +125,7 @@ def layer_figure(result: STERF, title: str = '', note: str = '') -> Figure:
                 corner = result.centre[1] - side / 2, result.centre[0] - side / 2
                 ax.add_patch(Rectangle(corner, side, side, fill=False, ec='#4dd0e1', ls=style, lw=1, clip_on=True))
         ax.set_title(scale, fontsize=9, color=_GREY)
-        _colour_bar(fig, image, ax, scale)
+        colour_bar(fig, image, ax, scale)
     fig.supxlabel(
         f'squares hold 50 % (solid, {_percent(numbers["area_50"])} of the image) and 99 % (dashed, '
         f'{_percent(numbers["area_99"])});  non-zero {_percent(numbers["nonzero"])};  '
@@ -150,7 +152,7 @@ def overview_figure(
     shape = next(iter(next(iter(models.values())).values())).mean.shape
     ratio = min(max(shape[1] / shape[2], 0.4), 2.0)
     cell = 2.3 if columns > 3 else 3.0
-    fig = _figure(columns * cell + 1.2, len(rows) * (cell * ratio + 0.3), title, note)
+    fig = new_figure(columns * cell + 1.2, len(rows) * (cell * ratio + 0.3), title, note)
     axes = fig.subplots(len(rows), columns, squeeze=False)
     for i, (model, kind) in enumerate(rows):
         image = None
@@ -170,7 +172,7 @@ def overview_figure(
             ax.set_xlabel(f'99 %: {_percent(area)}   ≠ 0: {_percent(support)}', fontsize=7.5, color=_GREY)
         label = kind if len(models) == 1 else model + (f' ({kind})' if scale == 'both' else '')
         axes[i][0].set_ylabel(label, fontsize=9.5, color=_INK)
-        _colour_bar(fig, image, axes[i].tolist(), kind)
+        colour_bar(fig, image, axes[i].tolist(), kind)
     return fig
 
 
@@ -179,7 +181,7 @@ def delay_figure(results: Mapping[str, STERF], scale: str = 'log', title: str = 
     delays = max(len(r.mean) for r in results.values())
     h, w = next(iter(results.values())).mean.shape[1:]
     ratio = min(max(h / w, 0.4), 2.0)
-    fig = _figure(delays * 2.2 + 1.2, len(results) * (2.2 * ratio + 0.25), title, note)
+    fig = new_figure(delays * 2.2 + 1.2, len(results) * (2.2 * ratio + 0.25), title, note)
     axes = fig.subplots(len(results), delays, squeeze=False)
     for i, (row, result) in enumerate(zip(axes, results.values())):
         image, (mean, empty) = None, _shown(result)
@@ -191,7 +193,7 @@ def delay_figure(results: Mapping[str, STERF], scale: str = 'log', title: str = 
             if i == 0:
                 ax.set_title(f'delay {d}', fontsize=9, color=_INK)
         row[0].set_ylabel(textwrap.fill(result.layer, 28), fontsize=9, color=_INK)
-        _colour_bar(fig, image, row.tolist(), scale)
+        colour_bar(fig, image, row.tolist(), scale)
     return fig
 
 
@@ -203,7 +205,7 @@ def _bare(ax: Axes) -> None:
 
 def profile_figure(results: Mapping[str, STERF], title: str = '', note: str = '') -> Figure:
     """Horizontal and vertical profile (A summed over the other axis) of every layer, with their Gaussian fits."""
-    fig = _figure(max(len(results) * 2.5, 4.5) + 0.3, 4.2, title, note)
+    fig = new_figure(max(len(results) * 2.5, 4.5) + 0.3, 4.2, title, note)
     axes = fig.subplots(2, len(results), squeeze=False)
     for j, result in enumerate(results.values()):
         vertical, horizontal = profiles(_shown(result)[0].mean(0))
@@ -243,7 +245,7 @@ def profile_figure(results: Mapping[str, STERF], title: str = '', note: str = ''
 
 def temporal_figure(results: Mapping[str, STERF], title: str = '', note: str = '') -> Figure:
     """Temporal ERF (summed over space, relative to its sum) over the delay, with exponential fits."""
-    fig = _figure(6.2, 3.6, title, note)
+    fig = new_figure(6.2, 3.6, title, note)
     ax = fig.subplots()
     for i, result in enumerate(results.values()):
         curve, colour = _shown(result)[0].sum((1, 2)), _CYCLE[i % len(_CYCLE)]

@@ -7,7 +7,8 @@ def write(results: dict, facts: dict, name: str, out: Path) -> list[dict]:
     """Write files and figures of one model to a folder; return its metrics."""
     from mmsterf.erf import measure, plots, write_csv, write_json, write_maps
 
-    rows = [measure(r) for r in results.values()]
+    published = facts.pop('replknet', {})
+    rows = [{**measure(r), **published.get(layer, {})} for layer, r in results.items()]
     note = '' if facts['checkpoint'] else facts['weights']
     write_maps(out / 'maps.npz', results)
     write_json(out / 'metrics.json', rows, facts)
@@ -50,3 +51,19 @@ def report(rows: list[dict], name: str) -> None:
     for r in rows:
         numbers = ''.join(f'{r[key]:11.3f}' for key in columns.values())
         print(f'{r["layer"]:{width}}' + ('    cancels: its map is rounding error' if r['cancels'] else numbers))
+    if 'replknet_side_50' in rows[0]:
+        report_ratios(rows, width)
+
+
+def report_ratios(rows: list[dict], width: int) -> None:
+    """Print the high-contribution areas of RepLKNet's definition beside ours."""
+    shares = ('20', '30', '50', '99')
+    print(
+        f'\nside in px (area / image)\n{"layer":{width}}  {"definition":11}'
+        + ''.join(f'{s + " %":>15}' for s in shares)
+    )
+    for r in rows:
+        for prefix, name in (('', 'ours'), ('replknet_', 'RepLKNet')):
+            pairs = [(r[f'{prefix}side_{s}'], r[f'{prefix}area_{s}']) for s in shares]
+            numbers = ''.join(f'{"none" if a != a else f"{side:.0f} ({a:.3f})":>15}' for side, a in pairs)
+            print(f'{r["layer"]:{width}}  {name:11}{numbers}')

@@ -1,0 +1,136 @@
+"""`--target` of the ST-ERF command line: receptive fields of answers of detectors, segmentors and classifiers."""
+
+import sys
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+import torch
+from mmengine.config import Config
+
+from mmsterf.checkpoint import read
+from mmsterf.engine.config import dataset_leaves
+from mmsterf.engine.data_checks import class_names, dataset_class
+from mmsterf.erf import plots, replace_file, write_csv, write_json
+
+from .answer_plots import answer_figure
+from .answers import Answer, NoAnswer, answers
+from .pictures import preprocessor_of
+
+
+def classes_of(cfg: Config, checkpoint: Optional[str]) -> Optional[list[str]]:
+    """Return the names of a model's classes: its checkpoint's, or those of the config's data set; None without."""
+    if checkpoint:
+        meta = read(checkpoint).get('meta')
+        meta = meta if isinstance(meta, dict) else {}
+        stored = {str(key).lower(): value for key, value in (meta.get('dataset_meta') or meta).items()}
+        if stored.get('classes'):
+            return [str(name) for name in stored['classes']]
+    loader = cfg.get('test_dataloader') or cfg.get('val_dataloader') or {}
+    for leaf in dataset_leaves(loader['dataset']) if loader.get('dataset') else ():
+        kind = dataset_class(leaf, cfg.get('default_scope', 'mmengine'))
+        names = class_names(leaf, kind)[0] if kind else None
+        if names:
+            return [str(name) for name in names]
+    return None
+
+
+def name_of(inputs, i: int) -> str:
+    """Return a short name of the i-th input."""
+    pictures = getattr(inputs, 'pictures', None)
+    return Path(str(pictures[i][0])).stem if pictures is not None else f'input-{i}'
+
+
+def answer_all(model, inputs, args, name: str, classes, **how) -> list[tuple[str, Answer]]:
+    """Return (input, answer) for every target and input of one model; those without an answer are warned of.
+
+    Raises:
+        NoAnswer: If there is none at all.
+    """
+    found, missing = [], []
+    for i in range(len(inputs)):
+        shown = name_of(inputs, i)
+
+        def miss(error, shown=shown):
+            missing.append(error)
+            print(f'warning: {name}: {shown}: {error}', file=sys.stderr)
+
+        given = answers(model, inputs[i], args.target, classes=classes, signed=args.signed, missing=miss, **how)
+        found += [(shown, answer) for answer in given]
+    if not found:
+        raise NoAnswer(str(missing[0]) + ', in this input and all others' * (len(inputs) > 1))
+    return found
+
+
+def write_answers(found: list, facts: dict, preprocessor, name: str, out: Path) -> list[dict]:
+    """Write answers.npz, .json, .csv and a figure of each; return the rows."""
+    rows, maps, seen = [], {}, set()
+    note = '' if facts['checkpoint'] else facts['weights']
+    for shown, answer in found:
+        stem = f'{shown}-{answer.target}'.replace(':', '-').replace('/', '-').replace(' ', '')
+        while stem in seen:
+            stem += '_'
+        seen.add(stem)
+        rows.append({'input': shown, **answer.measure()})
+        maps[stem] = answer.map.astype('f4')
+        title = f'{name}, {shown}: {answer.target}: {answer.label} {answer.score:.3f}'
+        plots.save(answer_figure(answer, preprocessor, title, note), out / 'answers' / stem)
+
+    def write(part: Path) -> None:
+        with part.open('wb') as file:
+            np.savez_compressed(file, **maps)
+
+    replace_file(out / 'answers.npz', write)
+    write_json(out / 'answers.json', rows, facts)
+    write_csv(out / 'answers.csv', rows)
+    return rows
+
+
+def report_answers(rows: list[dict], name: str) -> None:
+    """Print a line for each answer."""
+    first = {key: max(len(key), *(len(str(r[key])) for r in rows)) for key in ('input', 'target', 'label')}
+    head = ''.join(f'{key:{width}}  ' for key, width in first.items())
+    print(f'\n{name}\n{head}{"score":>8}{"inside":>9}{"area 50 %":>11}{"radius px":>11}  box or pixel; by step')
+    for r in rows:
+        where = ', '.join(f'{v:.0f}' for v in r['box'] or r['pixel'] or ()) or '-'
+        steps = '; ' + ' '.join(f'{v:.3f}' for v in r['by_step']) if len(r['by_step']) > 1 else ''
+        words = ''.join(f'{r[key]!s:{width}}  ' for key, width in first.items())
+        print(f'{words}{r["score"]:8.3f}{r["inside"]:9.3f}{r["area_50"]:11.3f}{r["radius"]:11.1f}  {where}{steps}')
+
+
+def run_targets(args, names: list[str]) -> None:
+    """Answer --target for every model of the command line."""
+    from mmsterf.erf import calibrated
+
+    from .features import run_features
+    from .loading import load_model, source_of
+
+    for name, (config, checkpoint) in zip(names, args.models):
+        cfg, model = load_model(config, checkpoint, args.seed, args.cfg_options)
+        model.to(torch.device(args.device))
+        time_steps = args.time_steps or getattr(getattr(model, 'backbone', model), 'time_steps', 1)
+        kind = ('sequence' if time_steps > 1 else 'image') if args.input_time == 'auto' else args.input_time
+        source = (cfg, model, args.input, args.num, args.size, args.seed, time_steps, kind)
+        inputs = source_of(*source)
+        weights = f'weights of {Path(checkpoint).name}' if checkpoint else f'RANDOM WEIGHTS (seed {args.seed})'
+        print(f'{name}: {weights}')
+        how = {'time_steps': time_steps, 'input_time': kind}
+        if args.calibrate:
+            first = source_of(*source[:3], args.calibrate, args.size, args.seed + 1, *source[6:])
+            model = calibrated(model, first, forward=run_features, **how)
+            weights += f', batch norms calibrated on {len(first)} inputs'
+        found = answer_all(model, inputs, args, name, classes_of(cfg, checkpoint), **how)
+        for said in inputs.said() if hasattr(inputs, 'said') else []:
+            print(f'warning: {name}: {said}', file=sys.stderr)
+        facts = {
+            'config': Path(config).name,
+            'checkpoint': checkpoint and Path(checkpoint).name,
+            'weights': weights,
+            'input': [Path(i).name for i in args.input],
+            'time_steps': time_steps,
+            'signed': args.signed,
+        }
+        preprocessor = None if args.input == ['noise'] else preprocessor_of(cfg, model)[0]
+        out = args.out if len(names) == 1 else args.out / name
+        report_answers(write_answers(found, facts, preprocessor, name, out), name)
+    print(f'\nwritten to {args.out}')
