@@ -9,6 +9,7 @@ from mmsterf.engine import arguments
 from mmsterf.engine.cfg_options import add_cfg_options
 from mmsterf.errors import InvalidInput
 
+from .answers import parse_target
 from .plain import KINDS, Spec, spec_of
 
 DESCRIPTION = 'Spatio-temporal effective receptive fields of any mmdet, mmseg or mmsterf config, or PyTorch model.'
@@ -172,8 +173,6 @@ def pairs_of(items: list[str], parser: argparse.ArgumentParser) -> list[tuple]:
 
 def target(text: str) -> str:
     """A valid --target."""
-    from mmsterf.analysis.answers import parse_target
-
     try:
         parse_target(text)
     except ValueError as error:

@@ -37,6 +37,15 @@ def load(model: Union[str, Spec], checkpoint: Optional[str], args: argparse.Name
     return built, cfg, inputs_of
 
 
+def weights_of(model: Union[str, Spec], checkpoint: Optional[str], seed: int) -> str:
+    """Say whose weights a model has."""
+    if checkpoint:
+        return f'weights of {checkpoint}'
+    if isinstance(model, Spec) and model.brings_weights():
+        return f'weights as {model.source}:{model.name} makes them (no checkpoint, seed {seed})'
+    return f'RANDOM WEIGHTS (no checkpoint, seed {seed})'
+
+
 def analyse(model: Union[str, Spec], checkpoint: Optional[str], args: argparse.Namespace, name: str):
     """Return (results by layer, facts) of one model; None if its layers were only listed."""
     import torch
@@ -66,11 +75,7 @@ def analyse(model: Union[str, Spec], checkpoint: Optional[str], args: argparse.N
     layers = layers or default_layers(model, time_steps)
     if time_steps == 1:
         how['forward'] = ending(model, layers, forward)
-    weights = f'RANDOM WEIGHTS (no checkpoint, seed {args.seed})'
-    if checkpoint:
-        weights = f'weights of {checkpoint}'
-    elif isinstance(spec, Spec) and spec.brings_weights():
-        weights = f'weights as {spec.source}:{spec.name} makes them (no checkpoint, seed {args.seed})'
+    weights = weights_of(spec, checkpoint, args.seed)
     print(f'{name}: {weights}')
     if args.calibrate:
         first = inputs_of(args.calibrate, args.seed + 1, time_steps, how['input_time'])
@@ -188,9 +193,10 @@ def main(argv: Optional[list[str]] = None) -> None:
         check_versions()
     folder = None if args.list_layers else ResultFolder('--out', args.out, 'st_erf.py', args.force)
     if args.target:
-        from mmsterf.analysis.answer_command import run_targets
+        from .answer_command import run_targets
 
-        return run_targets(args, names_of(args.models), folder)
+        run_targets(args, names_of(args.models), folder)
+        return
     found = {}
     for name, (model, checkpoint) in zip(names_of(args.models), args.models):
         found[name] = analyse(model, checkpoint, args, name)

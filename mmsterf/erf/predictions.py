@@ -15,8 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from mmsterf.erf.layers import tensors
 from mmsterf.errors import InvalidInput
+
+from .layers import tensors
 
 
 @dataclass
@@ -93,19 +94,24 @@ def _meta(size: tuple[int, int]) -> dict:
 
 
 def _segment(model: nn.Module, x: Tensor, size: tuple[int, int]) -> Tensor:
+    from mmsterf.analysis.features import operators
+
     # mmseg slides a window over images only; over sequences, the whole of it is looked at
     run = model.inference if x.ndim == 4 and len(x) == 1 else model.encode_decode
-    return run(x, [_meta(size)])
+    with operators():
+        return run(x, [_meta(size)])
 
 
 def _detect(model: nn.Module, x: Tensor, size: tuple[int, int]) -> Boxes:
     from mmdet.structures import DetDataSample
 
+    from mmsterf.analysis.features import operators
+
     name = type(model).__name__
     if hasattr(model, 'roi_head') and not getattr(model, 'with_rpn', True):
         raise InvalidInput(f'{name} has no boxes of its own: it takes proposals that another detector made')
     sample = DetDataSample(metainfo=_meta(size))
-    with _connected(model):
+    with _connected(model), operators():
         (sample,) = model.predict(x, [sample], rescale=False)
     found = sample.get('pred_instances')
     if found is None or 'scores' not in found:

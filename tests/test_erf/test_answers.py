@@ -10,7 +10,7 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 import mmsterf.registry  # noqa: F401
-from mmsterf.analysis.answers import Answer, NoAnswer, answers, parse_target
+from mmsterf.erf.answers import Answer, NoAnswer, answers, parse_target
 from mmsterf.errors import InvalidInput
 
 SIZE = (48, 64)

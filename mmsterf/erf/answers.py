@@ -15,13 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmsterf.erf.inputs import pack, samples_of
-from mmsterf.erf.metrics import centred_box, entropy_coverage, moments
-from mmsterf.erf.state import reset_neurons, untouched
 from mmsterf.errors import InvalidInput
 
-from .features import operators
+from .inputs import pack, samples_of
+from .metrics import centred_box, entropy_coverage, moments
 from .predictions import Boxes, predict
+from .state import reset_neurons, untouched
 
 FORMS = 'box:BEST, box:INDEX, class:NAME, pixel:ROW,COL or pixel:ROW,COL,CLASS'
 
@@ -160,8 +159,7 @@ def answers(
         like = next((p for p in bare.parameters() if p.is_floating_point()), torch.empty(0))
         x = pack([sample], input_time, like)
         reset_neurons(bare)
-        with operators():
-            given = predict(bare, x, size)
+        given = predict(bare, x, size)
         for target in targets:
             try:
                 score, facts = _pick(given, target, classes, type(bare).__name__)

@@ -6,28 +6,35 @@ from typing import Optional
 
 import numpy as np
 import torch
-from mmengine.config import Config
 
-from mmsterf.checkpoint import read
-from mmsterf.engine.config import dataset_leaves
-from mmsterf.engine.data_checks import class_names, dataset_class
-from mmsterf.erf import plots, replace_file, write_csv, write_json
+from mmsterf.engine.outputs import staged
 
+from . import plots
 from .answer_plots import answer_figure
 from .answers import Answer, NoAnswer, answers
-from .pictures import preprocessor_of
+from .calibrate import calibrated
+from .command import load, weights_of
+from .files import replace_file, write_csv, write_json
+from .plain import Spec
 
 
-def classes_of(cfg: Config, checkpoint: Optional[str]) -> Optional[list[str]]:
-    """Return the names of a model's classes: its checkpoint's, or those of the config's data set; None without."""
+def classes_of(cfg, checkpoint: Optional[str]) -> Optional[list[str]]:
+    """Return the names of a model's classes: its checkpoint's, or those of its config's data set; None without."""
     if checkpoint:
+        from mmsterf.checkpoint import read
+
         meta = read(checkpoint).get('meta')
         meta = meta if isinstance(meta, dict) else {}
         stored = {str(key).lower(): value for key, value in (meta.get('dataset_meta') or meta).items()}
         if stored.get('classes'):
             return [str(name) for name in stored['classes']]
     loader = cfg.get('test_dataloader') or cfg.get('val_dataloader') or {}
-    for leaf in dataset_leaves(loader['dataset']) if loader.get('dataset') else ():
+    if not loader.get('dataset'):
+        return None
+    from mmsterf.engine.config import dataset_leaves
+    from mmsterf.engine.data_checks import class_names, dataset_class
+
+    for leaf in dataset_leaves(loader['dataset']):
         kind = dataset_class(leaf, cfg.get('default_scope', 'mmengine'))
         names = class_names(leaf, kind)[0] if kind else None
         if names:
@@ -98,39 +105,46 @@ def report_answers(rows: list[dict], name: str) -> None:
         print(f'{words}{r["score"]:8.3f}{r["inside"]:9.3f}{r["area_50"]:11.3f}{r["radius"]:11.1f}  {where}{steps}')
 
 
-def run_targets(args, names: list[str]) -> None:
-    """Answer --target for every model of the command line."""
-    from mmsterf.erf import calibrated
-
-    from .features import run_features
-    from .loading import load_model, source_of
-
-    for name, (config, checkpoint) in zip(names, args.models):
-        cfg, model = load_model(config, checkpoint, args.seed, args.cfg_options)
+def run_targets(args, names: list[str], folder) -> None:
+    """Answer --target for every model of the command line, and write to the `ResultFolder`."""
+    found, tables = {}, {}
+    for name, (spec, checkpoint) in zip(names, args.models):
+        model, cfg, inputs_of = load(spec, checkpoint, args)
         model.to(torch.device(args.device))
         time_steps = args.time_steps or getattr(getattr(model, 'backbone', model), 'time_steps', 1)
         kind = ('sequence' if time_steps > 1 else 'image') if args.input_time == 'auto' else args.input_time
-        source = (cfg, model, args.input, args.num, args.size, args.seed, time_steps, kind)
-        inputs = source_of(*source)
-        weights = f'weights of {Path(checkpoint).name}' if checkpoint else f'RANDOM WEIGHTS (seed {args.seed})'
-        print(f'{name}: {weights}')
         how = {'time_steps': time_steps, 'input_time': kind}
+        inputs = inputs_of(args.num, args.seed, time_steps, kind)
+        weights = weights_of(spec, checkpoint and Path(checkpoint).name, args.seed)
+        print(f'{name}: {weights}')
         if args.calibrate:
-            first = source_of(*source[:3], args.calibrate, args.size, args.seed + 1, *source[6:])
-            model = calibrated(model, first, forward=run_features, **how)
+            first = inputs_of(args.calibrate, args.seed + 1, time_steps, kind)
+            model = calibrated(model, first, forward=_features, **how)
             weights += f', batch norms calibrated on {len(first)} inputs'
-        found = answer_all(model, inputs, args, name, classes_of(cfg, checkpoint), **how)
+        given = answer_all(model, inputs, args, name, classes_of(cfg, checkpoint), **how)
         for said in inputs.said() if hasattr(inputs, 'said') else []:
             print(f'warning: {name}: {said}', file=sys.stderr)
         facts = {
-            'config': Path(config).name,
+            'config': f'{Path(spec.source).name}:{spec.name}' if isinstance(spec, Spec) else Path(spec).name,
             'checkpoint': checkpoint and Path(checkpoint).name,
             'weights': weights,
             'input': [Path(i).name for i in args.input],
             'time_steps': time_steps,
             'signed': args.signed,
         }
-        preprocessor = None if args.input == ['noise'] else preprocessor_of(cfg, model)[0]
-        out = args.out if len(names) == 1 else args.out / name
-        report_answers(write_answers(found, facts, preprocessor, name, out), name)
+        preprocessor = None
+        if args.input != ['noise'] and not isinstance(spec, Spec):
+            from mmsterf.analysis.pictures import preprocessor_of
+
+            preprocessor = preprocessor_of(cfg, model)[0]
+        found[name] = (given, facts, preprocessor)
+    with folder, staged(args.out) as out:
+        for name, results in found.items():
+            tables[name] = write_answers(*results, name, out if len(names) == 1 else out / name)
+    for name, rows in tables.items():
+        report_answers(rows, name)
     print(f'\nwritten to {args.out}')
+
+
+def _features(model, x) -> None:
+    model.extract_feat(x) if hasattr(model, 'extract_feat') else model(x)

@@ -6,9 +6,8 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from mmsterf.erf.plots import colour_bar, draw_map, new_figure
-
 from .answers import Answer
+from .plots import colour_bar, draw_map, new_figure
 
 _MARK = '#4dd0e1'
 _MOST_STEPS = 8
