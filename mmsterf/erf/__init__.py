@@ -2,6 +2,7 @@
 
 from .axes import AXES
 from .calibrate import calibrated, firing_rates
+from .compare import compare, comparison_lines
 from .core import STERF, st_erf
 from .ending import ending
 from .files import replace_file, write_csv, write_json, write_maps
@@ -16,6 +17,8 @@ __all__ = [
     'Layer',
     'Noise',
     'calibrated',
+    'compare',
+    'comparison_lines',
     'ending',
     'firing_rates',
     'locate',
