@@ -10,6 +10,7 @@ from mmsterf.engine.cfg_options import add_cfg_options
 from mmsterf.errors import InvalidInput
 
 from .answers import parse_target
+from .compare import FEWEST
 from .plain import KINDS, Spec, spec_of
 
 DESCRIPTION = 'Spatio-temporal effective receptive fields of any mmdet, mmseg or mmsterf config, or PyTorch model.'
@@ -117,6 +118,17 @@ def parse(argv: Optional[list[str]] = None) -> argparse.Namespace:
         help="print RepLKNet's high-contribution areas, by its own definition, beside ours (a second analysis, "
         'unless --signed)',
     )
+    add(
+        '--compare',
+        action='store_true',
+        help='of two models: the difference of each metric, with bootstrap intervals over the inputs',
+    )
+    add(
+        '--resamples',
+        type=arguments.whole(20, 10**6),
+        default=1000,
+        help='of the bootstrap of --compare (default 1000)',
+    )
     add('--seed', type=arguments.seed, default=0, help='of noise and of random weights (default 0)')
     add('--device', type=arguments.device, default='cpu', help='torch device (default cpu)')
     add('--out', type=Path, default=Path('work_dirs/st_erf'), help='folder (default work_dirs/st_erf)')
@@ -129,6 +141,11 @@ def parse(argv: Optional[list[str]] = None) -> argparse.Namespace:
     del args.model
     args.axes = axes_of(args.axes)
     args.region = region_of(args.region, parser)
+    if args.compare and (len(args.models) != 2 or args.target or args.list_layers or args.num < FEWEST):
+        parser.error(
+            f'--compare takes two models and at least {FEWEST} inputs, and neither --target nor --list-layers, got '
+            f'{len(args.models)} model{"s" * (len(args.models) != 1)} and --num {args.num}'
+        )
     try:
         kind = float if any('.' in p for p in args.position) else int
         args.position = 'center' if args.position == ['center'] else tuple(map(kind, args.position))

@@ -12,6 +12,8 @@ from mmsterf.errors import InvalidInput
 
 from . import plain
 from .arguments import parse
+from .compare import compare, comparison_lines
+from .files import write_csv
 from .plain import Spec
 from .results import report, write, write_comparison
 
@@ -89,7 +91,7 @@ def analyse(model: Union[str, Spec], checkpoint: Optional[str], args: argparse.N
             return st_erf(
                 model, inputs, layers, position=args.position, step=args.step, batch_size=args.batch_size,
                 axes=args.axes, progress=progress, in_front_of_norms=not args.layers, signed=signed, notify=notify,
-                **how,
+                keep_samples=args.compare, **how,
             )  # fmt: skip
 
     results = run(args.signed)
@@ -124,6 +126,21 @@ def analyse(model: Union[str, Spec], checkpoint: Optional[str], args: argparse.N
         published = results if args.signed else run(True, lambda note: None)
         facts['replknet'] = {layer: replknet_ratios(result) for layer, result in published.items()}
     return results, facts
+
+
+def compare_two(found: dict, args: argparse.Namespace) -> list[dict]:
+    """Rows of `compare` for the two models."""
+    (first, facts), (second, other) = found.values()
+    # noise has one frame per step, pictures are the same ones for both
+    paired = args.input != ['noise'] or facts['time_steps'] == other['time_steps']
+    sizes = [next(iter(results.values())).mean.shape[1:] for results in (first, second)]
+    if sizes[0] != sizes[1]:
+        raise InvalidInput(
+            f'--compare: the inputs of the two models are of {sizes[0][0]} x {sizes[0][1]} and {sizes[1][0]} x '
+            f'{sizes[1][1]} pixels: give both one --size'
+        )
+    with bar('bootstrap') as progress:
+        return compare(first, second, paired=paired, resamples=args.resamples, seed=args.seed, progress=progress)
 
 
 def usable_layers(model, inputs, axes, time_steps: int, forward, input_time: str) -> tuple:
@@ -202,6 +219,7 @@ def main(argv: Optional[list[str]] = None) -> None:
         found[name] = analyse(model, checkpoint, args, name)
     if args.list_layers:
         return
+    compared = compare_two(found, args) if args.compare else []
     with folder, staged(args.out) as out:
         tables = {
             name: write(results, facts, name, out if len(found) == 1 else out / name)
@@ -209,6 +227,10 @@ def main(argv: Optional[list[str]] = None) -> None:
         }
         if len(found) > 1:
             write_comparison(found, tables, out)
+        if compared:
+            write_csv(out / 'differences.csv', compared)
     for name, rows in tables.items():
         report(rows, name)
+    if compared:
+        print('', *comparison_lines(compared, list(found)), sep='\n')
     print(f'\nwritten to {args.out}')

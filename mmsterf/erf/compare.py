@@ -17,7 +17,8 @@ from .core import STERF
 from .metrics import centre_share, centred_box, entropy_coverage, moments, temporal_decay
 
 METRICS = (
-    'side_50', 'area_20', 'area_30', 'area_50', 'area_99', 'nonzero', 'radius', 'entropy_coverage', 'centre_share', 'half_life',
+    'side_50', 'area_20', 'area_30', 'area_50', 'area_99', 'nonzero', 'radius', 'entropy_coverage', 'centre_share',
+    'half_life',
 )  # fmt: skip
 """What is compared: the numbers of `measure` that a resampled map has without a fit of its profiles."""
 
@@ -111,9 +112,7 @@ def _resampled(result: STERF, pick: np.ndarray) -> STERF:
 def _check(a: STERF, b: STERF, paired: bool) -> None:
     for result in (a, b):
         if result.samples is None:
-            raise ValueError(
-                f'the maps of single inputs of {result.layer} were not kept: st_erf(..., keep_samples=True)'
-            )
+            raise ValueError(f'{result.layer} has no maps of single inputs: st_erf(..., keep_samples=True) keeps them')
         if result.num < FEWEST:
             raise ValueError(f'{result.num} inputs are too few for an interval over inputs: {FEWEST} is the least')
     if paired and a.num != b.num:

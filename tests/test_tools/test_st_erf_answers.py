@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -90,3 +91,24 @@ def test_ratio_stands_beside_ours_and_signed_maps_are_written(configs, tmp_path,
     maps = [np.load(tmp_path / n / 'maps.npz')['mean/backbone.layer1'] for n in ('both', 'signed')]
     np.testing.assert_allclose(maps[1], expected.mean, rtol=1e-5, atol=1e-9)
     assert not np.allclose(*maps)
+
+
+def test_two_models_are_compared(configs, tmp_path, capsys):  # noqa: F811
+    out = tmp_path / 'out'
+    common = ('--layers', 'backbone.layer1', '--size', 32, 32, '--num', 6, '--compare', '--resamples', 50, '--out', out)
+    other = Path(configs['stock']).with_name('other.py')
+    other.write_text(Path(configs['stock']).read_text().replace('depth=18', 'depth=34'))
+    run(configs['stock'], other, *common, '--seed', 1)
+    text = capsys.readouterr().out
+    assert 'other - stock: 95% bootstrap intervals over 6 inputs (50 resamples, paired by input)' in text
+    with (out / 'differences.csv').open() as file:
+        rows = {r['metric']: r for r in csv.DictReader(file)}
+    numbers = {n: json.loads((out / n / 'metrics.json').read_text())['layers'][0] for n in ('stock', 'other')}
+    for metric in ('area_50', 'radius', 'nonzero'):
+        first, second = numbers['stock'][metric], numbers['other'][metric]
+        assert float(rows[metric]['difference']) == pytest.approx(second - first, abs=1e-6)
+    assert float(rows['radius']['low']) < float(rows['radius']['high']) and '*' in text
+    for argv in ((configs['stock'], *common), (configs['stock'], other, *common, '--num', 4)):
+        with pytest.raises(SystemExit) as stop:
+            run(*argv)
+        assert stop.value.code == 2 and 'two models and at least 5 inputs' in capsys.readouterr().err
