@@ -46,6 +46,8 @@ def tool_module(name):
     spec = importlib.util.spec_from_file_location(f'study_{name}', ROOT / f'tools/study/{name}.py')
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
+    if str(ROOT / 'tools/study') not in sys.path:
+        sys.path.append(str(ROOT / 'tools/study'))  # as for a script: its neighbours
     spec.loader.exec_module(module)
     return module
 

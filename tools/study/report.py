@@ -22,12 +22,8 @@ METRICS = {'mIoU': 'mIoU', 'coco/bbox_mAP': 'AP', 'coco/bbox_mAP_50': 'AP50', 'c
 MAIN = ('marks right', 'mIoU', 'AP')
 APART = ('AP small', 'AP large')
 """Metrics that differences are given of beside the main one, which is the first of MAIN that a table has."""
-EARLY = '1b'
-"""Stage whose receptive field is compared with accuracy: the last one in front of stage 2."""
 RESAMPLES = 9999
 RANK_RESAMPLES = 1999
-COLOURS = ('#0072B2', '#E69F00', '#009E73', '#D55E00', '#CC79A7', '#56B4E9', '#000000')  # Okabe and Ito
-MARKERS = 'osD^vPX'
 LEAST_CLUSTERS = 4
 """A rank correlation is over at least so many values of a factor."""
 
@@ -164,51 +160,30 @@ def _difference(paired) -> str:
     return f'{paired.mean():+.3f}' + (f' [{low:+.3f}, {high:+.3f}]' if low == low else '')
 
 
-def draw(frame, metric: str, file: Path, title: str) -> None:
-    """Draw the runs of a factor and task: metric by value, and against the early receptive field."""
-    from matplotlib.figure import Figure
+def growth(results: list) -> str:
+    """A sentence: receptive fields that the hook measured during training, means over the runs of each value."""
+    from figures import EARLY
 
-    figure = Figure(figsize=(9, 3.4), layout='constrained')
-    left, right = figure.subplots(1, 2)
-    values = list(dict.fromkeys(frame.value))
-    for number, value in enumerate(values):
-        part, style = frame[frame.value == value], {'color': COLOURS[number % 7], 'marker': MARKERS[number % 7]}
-        left.plot([number] * len(part), part[metric], linestyle='none', alpha=0.7, **style)
-        left.plot([number - 0.25, number + 0.25], [part[metric].mean()] * 2, color=style['color'])
-        right.plot(part[f'area_50 {EARLY}'], part[metric], linestyle='none', label=value, **style)
-    left.set_xticks(range(len(values)), values, rotation=20, ha='right', fontsize=8)
-    left.set_ylabel(metric)
-    right.set_xlabel(f'ERF of stage {EARLY}: area that holds 50 %')
-    right.legend(fontsize=7)
-    figure.suptitle(title, fontsize=10)
-    figure.savefig(file, dpi=110)
-
-
-def draw_training(results: list, file: Path, title: str) -> None:
-    """Draw the share of saturated outputs of attention over training, a line per run."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 3.4), layout='constrained')
-    axes = figure.subplots()
-    values = list(dict.fromkeys(results[0].get('values') or sorted({r['value'] for r in results})))
+    found: dict = {}
     for result in results:
-        points = [p for p in result['training'] if 'attention_saturated' in p]
-        number = values.index(result['value'])
-        axes.plot(
-            [p['iter'] for p in points], [p['attention_saturated'] for p in points], alpha=0.8,
-            color=COLOURS[number % 7], marker=MARKERS[number % 7],
-            label=None if result['seed'] else result['value'],
-        )  # fmt: skip
-    axes.set_xlabel('iteration')
-    axes.set_ylabel('saturated outputs of attention')
-    axes.set_ylim(bottom=0)
-    axes.legend(fontsize=8)
-    figure.suptitle(title, fontsize=10)
-    figure.savefig(file, dpi=110)
+        for point in result['training']:
+            if EARLY in point.get('erf', {}):
+                areas = found.setdefault(result['value'], {}).setdefault(point['iter'], [])
+                areas.append(point['erf'][EARLY]['area_99'])
+    if not found:
+        return ''
+    order = results[0].get('values') or sorted(found)
+    parts = [
+        f'{value} ' + ', '.join(f'{sum(a) / len(a):.3f}' for _, a in sorted(found[value].items()))
+        for value in order if value in found
+    ]  # fmt: skip
+    iterations = ', '.join(map(str, sorted(next(iter(found.values())))))
+    return f'area_99 {EARLY} during training, at iterations {iterations}: {"; ".join(parts)}.'
 
 
 def write_report(results: list, out: Path) -> list:
     """Write tables and figures; returns the files."""
+    from figures import EARLY, draw, draw_training
     from tqdm import tqdm
 
     results, dropped = newest(results)
@@ -237,6 +212,9 @@ def write_report(results: list, out: Path) -> list:
             draw_training(curves, file, f'{factor}, {task}')
             files.append(file)
             text.append(f'\n![{factor}, {task}: saturation over training](../images/{file.name})')
+        grown = growth(curves)
+        if grown:
+            text.append(f'\n{grown}')
         for field in (f'area_50 {EARLY}', f'area_99 {EARLY}'):
             known = part[['value', field, metric]].dropna()
             if known.value.nunique() >= LEAST_CLUSTERS and known[field].nunique() > 1 and known[metric].nunique() > 1:
