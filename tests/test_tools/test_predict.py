@@ -104,6 +104,10 @@ def task(data):
             model = MODELS.build(cfg.model)
         if name in ('seg', 'events'):  # or all pixels are of one class
             torch.nn.init.normal_(model.decode_head.conv_seg.weight)
+        if name == 'events':  # or no LIF neuron fires
+            for module in model.modules():
+                if isinstance(module, torch.nn.BatchNorm2d):
+                    torch.nn.init.normal_(module.bias, 0.5)
         meta = {'dataset_meta': {'classes': CLASSES[name]}}
         torch.save({'state_dict': model.state_dict(), 'meta': meta}, checkpoint)
         made[name] = config, checkpoint
@@ -180,6 +184,10 @@ def test_label_maps_are_those_of_the_stock_inferencer(task, scenes, tmp_path, ca
     said = capsys.readouterr()
     assert '6 pictures: results in' in said.out and '6/6' in said.err
     assert json.loads((out / 'classes.json').read_text())['classes'] == list(CLASSES['seg'])
+    plain = tmp_path / 'plain.pth'  # names no classes: those of the config
+    torch.save(torch.load(checkpoint, weights_only=True)['state_dict'], plain)
+    tool('predict', config, plain, files[0], '--out', tmp_path / 'plain')
+    assert (tmp_path / 'plain/classes.json').read_text() == (out / 'classes.json').read_text()
     inferencer = MMSegInferencer(str(config), str(checkpoint), device='cpu')
     frames, video = [], cv2.VideoCapture(str(clip))
     while (read := video.read())[0]:
@@ -304,6 +312,26 @@ def test_events_are_coloured():
     assert np.array_equal(coloured(maps[1::2] - maps[::2], signed=True)[0], [dark, bright, none])
 
 
+def test_sheets_of_events():
+    from mmengine.structures import PixelData
+    from mmseg.structures import SegDataSample
+
+    from mmsterf.inference.sheet import drawn
+
+    class Windows(list):
+        metainfo = {'classes': ('ground', 'car'), 'palette': [[9, 9, 9], [200, 30, 30]]}
+
+    maps = torch.zeros(4, 40, 50)
+    maps[1, :20] = 9  # brighter, above
+    labels = torch.full((1, 40, 50), 255)
+    labels[:, :, :5] = 1
+    item = {'inputs': maps, 'data_samples': SegDataSample(gt_sem_seg=PixelData(data=labels))}
+    cells = list(drawn(Windows([item] * 4), 'mmseg', 2, {'type': 'mmsterf.LoadEvents'}))
+    assert len(cells) == 2 and cells[0].shape == (504, 480, 3)
+    above, below, left = (cells[0][y, x].astype(int) for y, x in ((150, 300), (350, 300), (350, 24)))
+    assert above[0] > 200 > above[2] and (below == 255).all() and left[0] > 200 > left[1]
+
+
 def test_pictures_are_legible():
     assert [zoom_of(*size) for size in ((10, 8), (96, 96), (480, 640), (3000, 4000))] == [80, 8, 1, 1]
     for number in (3, 15, 150):
@@ -355,7 +383,7 @@ def test_event_recordings(task, scenes, tmp_path, capsys):
     video = cv2.VideoCapture(str(out / 'pictures/moves.mp4'))
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 4 and video.get(cv2.CAP_PROP_FRAME_WIDTH) == 800
     found = [np.asarray(Image.open(out / f'label_maps/moves/{i:06d}.png')) for i in range(4)]
-    assert all(label_map.shape == (40, 50) for label_map in found)
+    assert all(label_map.shape == (40, 50) for label_map in found) and len(np.unique(found[1])) > 1
     # The same by the model alone, on the second window.
     inside = events[(events['t'] >= 6000) & (events['t'] < 7000)]
     maps = torch.zeros(2, 1, 2, 40, 50)
