@@ -18,6 +18,7 @@ except ImportError as error:
 from mmengine.config import config as _config
 from mmengine.config import utils as _utils
 from mmengine.hub import hub as _hub
+from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
@@ -28,6 +29,12 @@ _TASKS = [f'mmsterf.models.{task}' for task in ('det', 'seg') if find_spec(f'mm{
 _TASKS += [] if missing_for_pretraining() else ['mmsterf.models.cls']
 
 MODELS = Registry('model', scope='mmsterf', parent=MMENGINE_MODELS, locations=['mmsterf.models', *_TASKS])
+DATASETS = Registry(
+    'dataset',
+    scope='mmsterf',
+    parent=MMENGINE_DATASETS,
+    locations=['mmsterf.datasets.event_coco'] if find_spec('mmdet') else [],
+)
 HOOKS = Registry('hook', scope='mmsterf', parent=MMENGINE_HOOKS, locations=['mmsterf.hooks'])
 TRANSFORMS = Registry(
     'transform',

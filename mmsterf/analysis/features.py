@@ -55,7 +55,9 @@ def default_layers(model: nn.Module, time_steps: int = 1) -> list[str]:
 
 
 class Images(Sequence):
-    """Images as the model sees them in testing: through a data set's pipeline and the model's data preprocessor.
+    """Images (C, H, W), or sequences (T, C, H, W), as the model sees them in testing.
+
+    They come through a data set's pipeline and the model's data preprocessor.
 
     Args:
         items: A data set, or any sequence of ``dict(inputs=..., data_samples=...)``.
@@ -78,11 +80,12 @@ class Images(Sequence):
         with torch.no_grad():
             image = self.preprocessor(pseudo_collate([self.items[i]]), training=False)['inputs']
         image = image[0] if isinstance(image, (list, tuple)) else image
-        image = image.reshape(1, *image.shape[-3:])
+        # One image, or one sequence (T, 1, C, H, W).
+        image = image.reshape(-1, *image.shape[-3:])
         self.size = self.size or tuple(image.shape[-2:])
         if tuple(image.shape[-2:]) != tuple(self.size):
             image = F.interpolate(image, self.size, mode='bilinear', antialias=True, align_corners=False)
-        return image[0]
+        return image if len(image) > 1 else image[0]
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(self.num))

@@ -88,6 +88,7 @@ class LoadEvents(BaseTransform):
         results['img'] = np.ascontiguousarray(maps.reshape(-1, *size).transpose(1, 2, 0))
         results['img_shape'] = results['ori_shape'] = size
         results['height'], results['width'] = size
+        results['scale_factor'] = (1.0, 1.0)  # until something resizes
         results['num_events'] = len(events)
         results['event_start'], results['event_end'] = window.start, window.stop
         return results
@@ -141,6 +142,7 @@ class LoadSequence(BaseTransform):
         results['img'] = np.concatenate(images, 2)
         results['img_shape'] = results['ori_shape'] = images[-1].shape[:2]
         results['height'], results['width'] = images[-1].shape[:2]
+        results['scale_factor'] = (1.0, 1.0)
         return results
 
     def _of_folder(self, path: str) -> tuple:
