@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mmsterf.engine.inputs import Pictures
-from mmsterf.errors import InvalidInput, shortened
+from mmsterf.errors import InvalidInput, frames_of, is_ours, raised_by, shortened
 
 from .inputs import Noise
 from .layers import Layer
@@ -142,8 +142,23 @@ def _called(name: str, function, arguments: Mapping):
 
 
 def run(model: nn.Module, x: Tensor) -> None:
-    """Run the model."""
-    model(x)
+    """Run a model.
+
+    Raises:
+        InvalidInput: Says where it fails, and on what.
+    """
+    try:
+        model(x)
+    except Exception as error:
+        file = raised_by(error)[0]
+        if is_ours(file) or isinstance(error, MemoryError):
+            raise
+        frame = frames_of(error.__traceback__)[-1]
+        raise InvalidInput(
+            f'the {type(model).__name__} does not run on an input {tuple(x.shape)}: {type(error).__name__}: '
+            f'{shortened(str(error), 200)} ({Path(file).name}, line {frame.tb_lineno}); --size, --time-steps and '
+            '--input-time say what it takes'
+        ) from error
 
 
 def input_shape(model: nn.Module) -> tuple[int, int, int]:
@@ -190,27 +205,25 @@ def _timms(model: nn.Module) -> Mapping:
 
 
 def stages(layers: Mapping[str, Layer]) -> list[str]:
-    """Return the layers to look at by default: the last of each size of map, or four evenly through the depth.
+    """Return the layers to look at by default: the stages of a model, or four layers evenly through its depth.
 
-    Of modules within each other that end with the same map, the outermost is taken.
+    Stages are children of the module whose children have most different sizes of maps, the last of each size. Where
+    there are fewer than three sizes (a ViT has one), the layers are taken from the longest row of blocks.
     """
-    by_grid: dict = {}
-    for name, layer in layers.items():
-        if ':' not in name and name != '.' and max(layer.grid) > 1:
-            by_grid.setdefault(layer.grid, []).append(name)
-    if not by_grid:
+    maps = {n: layer for n, layer in layers.items() if ':' not in n and n != '.' and max(layer.grid) > 1}
+    maps = {n: layer for n, layer in maps.items() if not isinstance(layer.module, nn.Identity)}
+    if not maps:
         return ['.'] if '.' in layers else list(layers)[-1:]
-    chosen = []
-    for names in by_grid.values():
-        least = min(name.count('.') for name in names)
-        chosen.append([name for name in names if name.count('.') == least][-1])
-    if len(chosen) < 3:
-        siblings: dict = {}
-        for name in layers:
-            parent, _, last = name.rpartition('.')
-            if last.isdecimal() and layers[name].grid == layers[chosen[-1]].grid:
-                siblings.setdefault(parent, []).append(name)
-        longest = max(siblings.values(), key=len, default=[])
-        if len(longest) >= 4:
-            return [longest[(i + 1) * len(longest) // 4 - 1] for i in range(4)]
+    children: dict = {}
+    for name in maps:
+        children.setdefault(name.rpartition('.')[0], []).append(name)
+    rows = [{maps[name].grid: name for name in names} for names in children.values()]
+    last = maps[list(maps)[-1]].grid
+    chosen = list(max((row for row in rows if last in row), key=len).values())
+    longest = max(([n for n in names if n.rpartition('.')[2].isdecimal()] for names in children.values()), key=len)
+    order = list(layers)
+    late = bool(longest) and order.index(longest[-1]) > order.index(chosen[-1])
+    behind = late and not longest[-1].startswith(f'{chosen[-1]}.')  # a patch embedding has sizes, too
+    if (len(chosen) < 3 or behind) and len(longest) >= 4:
+        return [longest[(i + 1) * len(longest) // 4 - 1] for i in range(4)]
     return chosen[-_MOST_STAGES:]

@@ -50,6 +50,13 @@ class Steps(nn.Module):
     def forward(self, x):
         return self.conv(x[0]) + 2 * self.conv(x[1])
 
+class Picky(nn.Conv2d):
+    def __init__(self):
+        super().__init__(3, 1, 3)
+    def forward(self, x):
+        assert x.shape[-1] == 16, '16 only'
+        return super().forward(x)
+
 fixed = make()
 number = 3
 """
@@ -101,6 +108,10 @@ def test_defaults_of_plain_models(here):
     model = nn.Sequential(*[nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.ReLU()) for _ in range(9)])
     x = torch.zeros(1, 3, 8, 8, requires_grad=True)
     assert plain.stages(probe(model, x, (8, 8))[0]) == ['1', '3', '5', '8']
+    blocks = nn.Sequential(*[nn.Sequential(nn.Conv2d(3, 3, 3, 2, 1), nn.Identity()) for _ in range(3)])
+    model = nn.Sequential(nn.Conv2d(3, 3, 1), blocks, nn.Identity())
+    x = torch.zeros(1, 3, 16, 16, requires_grad=True)
+    assert plain.stages(probe(model, x, (16, 16))[0]) == ['1.0', '1.1', '1.2']
 
 
 def test_timms_models_say_their_inputs(here):
@@ -133,10 +144,11 @@ def test_weights_of_a_checkpoint(here):
         ('my.py:number', 'is or returns a int, not an nn.Module'),
         ('my.py:make(depth=2)', "unexpected keyword argument 'depth'"),
         ('other.py:make', 'other.py is not a file'),
+        ('my.py:Picky()', r'the Picky does not run on an input (1, 3, 8, 8): AssertionError: 16 only (my.py, line 23)'),
     ],
 )
 def test_models_that_are_none(here, spec, said):
-    assert said in refused('--model', spec, '--out', 'out')
+    assert said in refused('--model', spec, '--size', 8, 8, '--out', 'out')
     assert not (here / 'out').exists()
 
 
