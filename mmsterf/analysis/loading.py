@@ -1,6 +1,6 @@
 """Build a model from any mmdet, mmseg or mmsterf config for analysis, and the inputs to analyse it with."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Optional, Union
 
 import torch
@@ -15,10 +15,12 @@ from mmsterf.engine.cfg_options import parse_options
 from mmsterf.engine.config import read_config
 from mmsterf.engine.inputs import Pictures
 from mmsterf.erf import Noise
+from mmsterf.erf.shapes import Size, timing
 from mmsterf.errors import InvalidInput
 
-from .features import Images
+from .features import Images, run_features
 from .pictures import prepared, preprocessor_of
+from .shapes import input_shape
 from .stock import build, part_of
 
 
@@ -66,27 +68,42 @@ def _load(model: nn.Module, path: str, prefix: str = '') -> None:
     load_fitting(part, state, path, ' of the config')
 
 
-def source_of(
+def inputs_of(
     cfg: Config,
     model: nn.Module,
     source: Sequence[str],
     num: int,
-    size: Optional[tuple[int, int]],
-    seed: int,
-    time_steps: int = 1,
-    input_time: str = 'image',
+    size: Optional[Size] = None,
+    seed: int = 0,
+    time_steps: Optional[int] = None,
+    input_time: str = 'auto',
+    forward: Callable = run_features,
 ):
-    """Return the inputs that `source` names: ['noise'], ['dataset'] (test or validation set), or images, folders, globs
-    and videos (see `mmsterf.engine.inputs`).
+    """Return inputs that a model takes: noise, images of the test or validation set, or others.
+
+    Args:
+        cfg, model: From `load_model`.
+        source: ['noise'], ['dataset'], or images, folders, globs and videos (see `mmsterf.engine.inputs`).
+        num: How many.
+        size: (H, W); default see `input_shape`, and for images that of the first.
+        seed: Of noise.
+        time_steps, input_time, forward: See `input_shape`.
 
     Raises:
-        ValueError: If the config has no data set, or an input is not there, or no image or video.
+        ValueError: If the config has no data set, an input is not there, or no image or video; or of `input_shape`.
     """
+    how = {'size': size, 'time_steps': time_steps, 'input_time': input_time}
     if list(source) == ['noise']:
-        size = tuple(size or (224, 224))
-        return Noise(num, (3, *size) if input_time == 'image' else (time_steps, 3, *size), seed)
+        return Noise(num, input_shape(cfg, model, forward, **how).sample, seed)
+    time_steps, input_time = timing(model, time_steps, input_time)
+    inputs = _images(cfg, model, source, num, size, 1 if input_time == 'image' else time_steps)
+    input_shape(cfg, model, forward, sample=inputs[0], **how)
+    return inputs
+
+
+def _images(cfg, model, source, num, size, frames):
     if list(source) != ['dataset']:
-        return prepared(cfg, model, Pictures(source, num, time_steps if input_time != 'image' else 1), size)
+        return prepared(cfg, model, Pictures(source, num, frames), size)
     loader = cfg.get('test_dataloader') or cfg.get('val_dataloader')
     if not loader:
         raise ValueError('the config has neither test_dataloader nor val_dataloader: use --input noise')

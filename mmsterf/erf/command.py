@@ -16,6 +16,7 @@ from .compare import compare, comparison_lines
 from .files import write_csv
 from .plain import Spec
 from .results import report, write, write_comparison
+from .shapes import timing
 
 
 def names_of(models: list[tuple]) -> list[str]:
@@ -25,18 +26,14 @@ def names_of(models: list[tuple]) -> list[str]:
 
 
 def load(model: Union[str, Spec], checkpoint: Optional[str], args: argparse.Namespace) -> tuple:
-    """Return (model, its config or {}, a function that makes inputs of (num, seed, time_steps, input_time))."""
+    """Return (model, its config, a function of (num, seed, time_steps, input_time, forward): inputs)."""
     if isinstance(model, Spec):
         built = plain.build(model, checkpoint, args.seed)
-        return built, {}, lambda *how: plain.source_of(built, args, *how)
-    from mmsterf.analysis.loading import load_model, source_of
+        return built, {}, lambda num, seed, **how: plain.source_of(built, args, num, seed, **how)
+    from mmsterf.analysis.loading import inputs_of, load_model
 
     cfg, built = load_model(model, checkpoint, args.seed, args.cfg_options)
-
-    def inputs_of(num: int, seed: int, time_steps: int, input_time: str):
-        return source_of(cfg, built, args.input, num, args.size, seed, time_steps, input_time)
-
-    return built, cfg, inputs_of
+    return built, cfg, lambda num, seed, **how: inputs_of(cfg, built, args.input, num, args.size, seed, **how)
 
 
 def weights_of(model: Union[str, Spec], checkpoint: Optional[str], seed: int) -> str:
@@ -58,29 +55,29 @@ def analyse(model: Union[str, Spec], checkpoint: Optional[str], args: argparse.N
     spec = model
     model, cfg, inputs_of = load(spec, checkpoint, args)
     model.to(torch.device(args.device))
-    time_steps = args.time_steps or getattr(getattr(model, 'backbone', model), 'time_steps', 1)
     forward = plain.run
+    time_steps, input_time = timing(model, args.time_steps, args.input_time)
+    layers = args.layers or cfg.get('st_erf_layers')
     if not isinstance(spec, Spec):
         from mmsterf.analysis.features import default_layers, run_features
         from mmsterf.analysis.heads import run_with_heads
 
         forward = partial(run_with_heads, region=args.region) if args.heads else run_features
-    how = {'time_steps': time_steps, 'forward': forward}
-    how['input_time'] = ('sequence' if time_steps > 1 else 'image') if args.input_time == 'auto' else args.input_time
-    inputs = inputs_of(args.num, args.seed, time_steps, how['input_time'])
+        layers = layers or default_layers(model, time_steps)
+    how = {'time_steps': time_steps, 'input_time': input_time, 'forward': forward}
+    short = {**how, 'forward': ending(model, layers, forward)} if layers and time_steps == 1 else how
+    inputs = inputs_of(args.num, args.seed, **short)
     if args.list_layers:
         list_layers(model, inputs, args.axes, **how)
         return None
-    layers = args.layers or cfg.get('st_erf_layers')
-    if not layers and isinstance(spec, Spec):
+    if not layers:
         layers = plain.stages(usable_layers(model, inputs, args.axes, **how)[0])
-    layers = layers or default_layers(model, time_steps)
-    if time_steps == 1:
-        how['forward'] = ending(model, layers, forward)
+        short = {**how, 'forward': ending(model, layers, forward)} if time_steps == 1 else how
+    how = short
     weights = weights_of(spec, checkpoint, args.seed)
     print(f'{name}: {weights}')
     if args.calibrate:
-        first = inputs_of(args.calibrate, args.seed + 1, time_steps, how['input_time'])
+        first = inputs_of(args.calibrate, args.seed + 1, **how)
         with bar(f'{name}: calibration') as progress:
             model = calibrated(model, first, progress=progress, **how)
         weights += f', batch norms calibrated on {len(first)} inputs'

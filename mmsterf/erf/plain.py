@@ -16,9 +16,11 @@ from torch import Tensor, nn
 from mmsterf.engine.inputs import Pictures
 from mmsterf.errors import InvalidInput, frames_of, is_ours, raised_by, shortened
 
+from . import shapes
 from .inputs import Noise
 from .layers import Layer
 from .pictures import PreparedPictures, normalised
+from .shapes import InputShape, Size
 
 KINDS = 'timm:NAME, torchvision:NAME or FILE.py:FUNCTION, each with keyword arguments if needed, as in NAME(width=8)'
 _SPEC = re.compile(r'(?P<source>timm|torchvision|.+\.py):(?P<name>[\w.-]+)(?P<arguments>\(.*\))?', re.S)
@@ -161,12 +163,10 @@ def run(model: nn.Module, x: Tensor) -> None:
         ) from error
 
 
-def input_shape(model: nn.Module) -> tuple[int, int, int]:
-    """(C, H, W) that a model is made for: timm says it, else its first convolution and 224 x 224."""
-    stated = _timms(model).get('input_size')
-    first = next((m for m in model.modules() if isinstance(m, nn.modules.conv._ConvNd)), None)
-    channels = first.in_channels if first is not None else 3
-    return (channels, *stated[1:]) if stated else (channels, 224, 224)
+def input_shape(model: nn.Module, size: Optional[Size] = None, **how) -> InputShape:
+    """Return the shape of a model's input (`mmsterf.erf.shapes.input_shape`); without `size`, timm's word counts."""
+    stated = tuple(_timms(model).get('input_size') or ())
+    return shapes.input_shape(model, size=size, usual=stated[1:] or shapes.USUAL, **how)
 
 
 def normalisation(model: nn.Module) -> tuple[Sequence[float], Sequence[float], list[str]]:
@@ -179,13 +179,13 @@ def normalisation(model: nn.Module) -> tuple[Sequence[float], Sequence[float], l
     return mean, std, [note]
 
 
-def source_of(model: nn.Module, args, num: int, seed: int, time_steps: int, input_time: str):
+def source_of(model: nn.Module, args, num: int, seed: int, time_steps: int, input_time: str, forward=run):
     """Return the inputs that the command line names, for a plain model: noise, or pictures."""
-    channels, *size = input_shape(model)
-    size = tuple(args.size or size)
+    shape = input_shape(model, args.size, time_steps=time_steps, input_time=input_time, forward=forward)
+    channels, size = shape.channels, shape.size
     steps = time_steps if input_time != 'image' else 1
     if list(args.input) == ['noise']:
-        return Noise(num, (channels, *size) if input_time == 'image' else (steps, channels, *size), seed)
+        return Noise(num, shape.sample, seed)
     if list(args.input) == ['dataset']:
         raise InvalidInput('--input dataset: a plain model has no data set; give images, folders, globs or videos')
     if channels not in (1, 3):

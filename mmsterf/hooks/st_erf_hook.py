@@ -13,7 +13,9 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmsterf.analysis.features import Images, default_layers, run_features
+from mmsterf.analysis.shapes import input_shape
 from mmsterf.erf import Noise, measure, plots, same_randomness, st_erf
+from mmsterf.erf.shapes import timing
 from mmsterf.registry import HOOKS
 
 SCALARS = ('nonzero', 'area_50', 'area_99', 'radius', 'entropy_coverage', 'half_life')
@@ -36,7 +38,8 @@ class STERFHook(Hook):
             layer norm where one ends in it.
         inputs (str): 'noise', or 'val' for images of the validation set. The same every time.
         num (int): Number of inputs.
-        size (tuple[int, int], optional): (H, W); noise is 224 x 224 by default, images have the size of the first.
+        size (tuple[int, int], optional): (H, W). Noise is 224 x 224 by default, or what the config says where the model
+            does not take that; images have the size of the first.
         position (str | tuple): See `mmsterf.erf.locate`.
         time_steps (int, optional): T; the backbone's by default.
         batch_size (int): Inputs per forward pass; bounds the memory.
@@ -113,17 +116,17 @@ class STERFHook(Hook):
     def _analyse(self, runner: Runner, num: int) -> dict:
         model = runner.model
         bare = model.module if is_model_wrapper(model) else model
-        time_steps = self.time_steps or getattr(getattr(bare, 'backbone', bare), 'time_steps', 1)
+        time_steps, input_time = timing(bare, self.time_steps, 'auto')
         device = next(bare.parameters()).device
         with same_randomness(), torch.autocast(device.type, enabled=False):
             if self._samples is None:
-                self._samples = [sample.cpu() for sample in self._load(runner, bare, time_steps)]
+                self._samples = [sample.cpu() for sample in self._load(runner, bare)]
             return st_erf(
                 model,
                 self._samples[:num],
                 self.layers or default_layers(bare, time_steps),
                 time_steps=time_steps,
-                input_time='sequence' if time_steps > 1 else 'image',
+                input_time=input_time,
                 position=self.position,
                 batch_size=self.batch_size,
                 forward=run_features,
@@ -136,14 +139,17 @@ class STERFHook(Hook):
             print_log(f'STERFHook: {note}', logger='current', level=30)
         self._told.add(note)
 
-    def _load(self, runner: Runner, model: nn.Module, time_steps: int) -> Sequence[Tensor]:
+    def _load(self, runner: Runner, model: nn.Module) -> Sequence[Tensor]:
+        size, images, sample = self.size and tuple(self.size), None, None
         if self.inputs == 'val':
             if runner.val_dataloader is None:
                 raise ValueError("STERFHook with inputs='val' needs a val_dataloader; inputs='noise' does not")
-            loader = runner.val_loop.dataloader
-            return Images(loader.dataset, model.data_preprocessor, self.num, self.size and tuple(self.size))
-        size = tuple(self.size or (224, 224))
-        return Noise(self.num, (3, *size) if time_steps == 1 else (time_steps, 3, *size), self.seed)
+            images = Images(runner.val_loop.dataloader.dataset, model.data_preprocessor, self.num, size)
+            sample = images[0]
+        shape = input_shape(
+            runner.cfg, model, run_features, size=size, time_steps=self.time_steps, sample=sample
+        )  # fmt: skip
+        return Noise(self.num, shape.sample, self.seed) if images is None else images
 
     def _draw(self, runner: Runner, step: int) -> None:
         self._done = step

@@ -9,7 +9,7 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 import mmsterf.registry  # noqa: F401  makes the types of mmdet and mmseg known
-from mmsterf.analysis.loading import source_of
+from mmsterf.analysis.loading import inputs_of
 from mmsterf.engine.inputs import read_image
 
 MEAN, STD = [120.0, 110.0, 100.0], [50.0, 60.0, 70.0]
@@ -36,6 +36,9 @@ class Model(nn.Module):
         with DefaultScope.overwrite_default_scope('mmdet'):
             self.data_preprocessor = MODELS.build(preprocessor or {'type': 'mmengine.BaseDataPreprocessor'})
 
+    def forward(self, x):
+        return x
+
 
 @pytest.fixture
 def files(tmp_path):
@@ -49,7 +52,7 @@ def files(tmp_path):
 @pytest.mark.parametrize('kind', PREPROCESSORS)
 def test_every_preprocessor_normalises(files, kind):
     cfg = Config({'data_preprocessor': {'type': 'mmseg.SegDataPreProcessor', **NORM}} if kind == 'stated' else {})
-    inputs = source_of(cfg, Model(PREPROCESSORS[kind]), [str(files)], 20, None, 0)
+    inputs = inputs_of(cfg, Model(PREPROCESSORS[kind]), [str(files)], 20, None, 0)
     assert len(inputs) == 3
     mean, std = (torch.tensor(v)[:, None, None] for v in (MEAN, STD))
     if kind == 'none':
@@ -77,8 +80,8 @@ def test_sizes_are_those_of_the_test_pipeline(files, scope):
     dataset = {'type': 'RepeatDataset', 'dataset': {'type': 'Any', 'pipeline': steps}}
     cfg = Config({'default_scope': scope.replace('track', 'mmdet'), 'test_dataloader': {'dataset': dataset}})
     model = Model(PREPROCESSORS['track' if scope == 'track' else 'det'])
-    assert [tuple(x.shape) for x in source_of(cfg, model, [str(files)], 2, None, 0)] == [(3, 24, 32)] * 2
-    assert tuple(source_of(cfg, model, [str(files)], 1, (8, 40), 0)[0].shape) == (3, 8, 40)
+    assert [tuple(x.shape) for x in inputs_of(cfg, model, [str(files)], 2, None, 0)] == [(3, 24, 32)] * 2
+    assert tuple(inputs_of(cfg, model, [str(files)], 1, (8, 40), 0)[0].shape) == (3, 8, 40)
 
 
 def test_frames_of_a_video_are_time_steps(files):
@@ -87,7 +90,7 @@ def test_frames_of_a_video_are_time_steps(files):
         writer.write(np.full((12, 16, 3), 20 * i, np.uint8))
     writer.release()
     model = Model({'type': 'mmdet.DetDataPreprocessor', 'mean': [0.0] * 3, 'std': [20.0] * 3})
-    clips = source_of(Config(), model, [str(files / 'clip.avi')], 2, None, 0, time_steps=3, input_time='sequence')
+    clips = inputs_of(Config(), model, [str(files / 'clip.avi')], 2, None, 0, time_steps=3, input_time='sequence')
     assert [clip.mean((1, 2, 3)).round().tolist() for clip in clips] == [[0, 1, 2], [3, 4, 5]]
-    frames = source_of(Config(), model, [str(files / 'clip.avi')], 2, None, 0, time_steps=3, input_time='image')
+    frames = inputs_of(Config(), model, [str(files / 'clip.avi')], 2, None, 0, time_steps=3, input_time='image')
     assert [tuple(frame.shape) for frame in frames] == [(3, 12, 16)] * 2

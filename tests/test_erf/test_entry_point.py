@@ -102,7 +102,7 @@ def test_torch_alone_suffices(here):
 
 
 def test_defaults_of_plain_models(here):
-    assert plain.input_shape(plain.build(plain.spec_of('my.py:make(channels=1)'))) == (1, 224, 224)
+    assert plain.input_shape(plain.build(plain.spec_of('my.py:make(channels=1)'))).sample == (1, 224, 224)
     command.main(['my.py:make', '--size', '16', '16', '--num', '1', '--out', 'out'])
     assert {k for k in np.load('out/maps.npz') if k[0] == 'm'} == {'mean/0', 'mean/2'}
     model = nn.Sequential(*[nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.ReLU()) for _ in range(9)])
@@ -119,7 +119,7 @@ def test_timms_models_say_their_inputs(here):
     model = plain.build(plain.spec_of('timm:vit_tiny_patch16_224(depth=1, img_size=32)'))
     mean, std, notes = plain.normalisation(model)
     assert (mean, std, notes) == ([127.5] * 3, [127.5] * 3, [])
-    assert plain.input_shape(model)[0] == 3 and not plain.spec_of('timm:resnet18').brings_weights()
+    assert plain.input_shape(model).sample == (3, 32, 32) and not plain.spec_of('timm:resnet18').brings_weights()
     assert 'timm has no such model; near: resnet18' in refused('--model', 'timm:resnet19', '--out', 'out')
 
 

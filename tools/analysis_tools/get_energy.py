@@ -49,7 +49,7 @@ def parse(argv: Optional[list[str]] = None) -> argparse.Namespace:
         type=arguments.side,
         nargs=2,
         metavar=('H', 'W'),
-        help="size of all images (default: the test pipeline's)",
+        help="size of all images (default: the test pipeline's; without one, 224 224 or what the model takes)",
     )
     add('--mac', type=arguments.number(0), default=4.6, help='pJ of a multiply-accumulate (default 4.6: 45 nm)')
     add('--ac', type=arguments.number(0), default=0.9, help='pJ of a synaptic operation (default 0.9: 45 nm)')
@@ -76,12 +76,15 @@ def passes(cfg, model, args: argparse.Namespace) -> list[Callable]:
         ValueError: If an input is not there or no image or video, or a source needs a test pipeline or data set that
             the config lacks.
     """
+    import cv2
     import numpy as np
     import torch
     from mmengine.dataset import Compose, pseudo_collate
     from mmengine.registry import DATASETS, DefaultScope
 
+    from mmsterf.analysis.features import run_features
     from mmsterf.analysis.pictures import loaded, prepared
+    from mmsterf.analysis.shapes import channels_of, input_shape, take_noise
     from mmsterf.engine.config import dataset_leaves
     from mmsterf.engine.inputs import Pictures
 
@@ -92,19 +95,24 @@ def passes(cfg, model, args: argparse.Namespace) -> list[Callable]:
     if not loader or not hasattr(model, 'test_step'):
         if args.input == ['dataset']:
             raise ValueError(f'{args.config} has no test_dataloader or no detector or segmentor: use --input noise')
+        shape = input_shape(cfg, model, lambda m, x: m(x), size=args.size, input_time='image')
         if pictures:
-            inputs = prepared(cfg, model, pictures, args.size or (224, 224))
+            inputs = prepared(cfg, model, pictures, shape.size)
             images = [inputs[i][None] for i in range(len(inputs))]
             tell(inputs)
         else:
             generator = torch.Generator().manual_seed(args.seed)
-            images = torch.randn(num, 1, 3, *(args.size or (224, 224)), generator=generator)
+            images = torch.randn(num, 1, shape.channels, *shape.size, generator=generator)
+        _check(images[0].shape[-3], shape.channels, model)
         return [lambda m, x=x: m(x.to(args.device)) for x in images]
     leaf = next(iter(dataset_leaves(loader['dataset'])))
     if args.size:
         for step in leaf['pipeline']:
             if step['type'] == 'Resize':
                 step.update(scale=tuple(args.size[::-1]), keep_ratio=False)
+    channels = channels_of(model, run_features)
+    if args.input == ['noise']:
+        take_noise(model, channels)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
         if args.input == ['dataset']:
             dataset = DATASETS.build(loader['dataset'])
@@ -112,13 +120,17 @@ def passes(cfg, model, args: argparse.Namespace) -> list[Callable]:
         else:
             pipeline = Compose([s for s in leaf['pipeline'] if s['type'].split('.')[-1] not in _NEEDLESS])
             if pictures:
-                images = [(name, image) for name, (image,) in pictures]
+                grey = any(step.get('color_type') == 'grayscale' for step in leaf['pipeline'])
+                images = [
+                    (name, cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if grey else image) for name, (image,) in pictures
+                ]
                 tell(pictures)
             else:
-                size = (*(args.size or (224, 224)), 3)
+                size = (*(args.size or (224, 224)), channels)
                 rng = np.random.default_rng(args.seed)
                 images = [(f'noise {i}', rng.integers(0, 256, size, dtype=np.uint8)) for i in range(num)]
             items = [pipeline(loaded(name, image)) for name, image in images]
+    _check(items[0]['inputs'].shape[-3], channels, model)
     return [lambda m, item=item: m.test_step(pseudo_collate([item])) for item in items]
 
 
@@ -131,17 +143,39 @@ def tell(pictures) -> None:
         print(f'warning: {note}', file=sys.stderr)
 
 
+def _check(channels: int, wanted: int, model) -> None:
+    if channels != wanted:
+        raise ValueError(
+            f'images have {channels} channels, and the {type(model).__name__} takes {wanted}: use --input noise'
+        )
+
+
+def _try(cfg, model, args: argparse.Namespace, size: tuple) -> None:
+    """Run a model on noise of a size."""
+    import torch
+
+    one = argparse.Namespace(**{**vars(args), 'size': size, 'num': 1, 'input': ['noise']})
+    with torch.no_grad():
+        passes(cfg, model, one)[0](model)
+
+
 def measure(args: argparse.Namespace) -> tuple:
     """Return (layers by name, firing rates by neuron, facts) of a config."""
     import torch
 
     from mmsterf.analysis import FiringRates, OperationCounter
     from mmsterf.analysis.loading import load_model
+    from mmsterf.analysis.shapes import sizes_of
     from mmsterf.erf import Noise, calibrated
+    from mmsterf.erf.shapes import first_that_runs
     from mmsterf.snn import fold_norms
 
     cfg, model = load_model(args.config, args.checkpoint, args.seed, args.cfg_options)
     model.to(torch.device(args.device))
+    if args.size:
+        first_that_runs(
+            lambda size: _try(cfg, model, args, size), args.size, sizes_of(cfg, model), type(model).__name__
+        )
     runs = passes(cfg, model, args)
     weights = Path(args.checkpoint).name if args.checkpoint else f'RANDOM WEIGHTS (no checkpoint, seed {args.seed})'
     if args.calibrate:
@@ -230,7 +264,8 @@ def main(argv: Optional[list[str]] = None) -> None:
     ratio = total['ann_energy_uJ'] / total['energy_uJ'] if total['energy_uJ'] else float('nan')
     print(f'energy {total["energy_uJ"]:.3f} uJ, equal ANN {total["ann_energy_uJ"]:.3f} uJ: {ratio:.1f} times')
     if not args.checkpoint:
-        hint = '' if args.calibrate else '; without --calibrate most neurons may be silent'
+        dead = not args.calibrate and 'dead' in states.values()
+        hint = '; without --calibrate, neurons are silent' if dead else ''
         print(f'weights are random: rates and energy are not those of a trained network{hint}')
     found = [{'neuron': name, 'firing_rate': rate, 'state': states[name]} for name, rate in neurons.items()]
     about = {**facts, 'pJ': cost._asdict(), 'total': total, 'neurons': found}
