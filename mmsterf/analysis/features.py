@@ -31,6 +31,8 @@ def operators() -> Iterator[None]:
     try:
         yield
     except (NotImplementedError, RuntimeError) as error:
+        if 'selected index k out of range' in str(error):
+            raise InvalidInput('the image has fewer places than the heads pick: a larger --size is needed') from error
         found = re.search(r'(\w+?)(_impl)?: implementation for device (\w+).* not found', str(error))
         if not found:
             raise

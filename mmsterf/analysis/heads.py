@@ -128,13 +128,16 @@ def _with_one(head: Optional[nn.Module], stack: ExitStack) -> None:
     def best(*args, **kwargs):
         for key in ('cfg', 'rcnn_test_cfg'):
             if kwargs.get(key) is not None:
-                kwargs[key] = {**kwargs[key], 'score_thr': -1.0, 'max_per_img': 1}
+                kwargs[key] = _of_one(kwargs[key])
         return [found[:1] for found in predict(*args, **kwargs)]
 
     _replace(head, 'predict_by_feat', best, stack)
     if getattr(head, 'test_cfg', None) is not None:
-        one = type(head.test_cfg)({**head.test_cfg, 'score_thr': -1.0, 'max_per_img': 1})
-        stack.enter_context(mock.patch.object(head, 'test_cfg', one))
+        stack.enter_context(mock.patch.object(head, 'test_cfg', _of_one(head.test_cfg)))
+
+
+def _of_one(cfg):
+    return type(cfg)({**cfg, 'score_thr': -1.0, 'max_per_img': 1})
 
 
 def _as_called(module: nn.Module, stack: ExitStack) -> None:
@@ -152,9 +155,9 @@ def _as_called(module: nn.Module, stack: ExitStack) -> None:
     stack.enter_context(mock.patch.object(module, 'forward', run))
 
 
-def _found(masks, results_list, *args, **kwargs) -> list:
+def _found(*args, results_list: Optional[list] = None, **kwargs) -> list:
     """In place of pasting masks: the boxes that they belong to."""
-    return results_list
+    return args[1] if results_list is None else results_list
 
 
 def _stop(*args, **kwargs) -> None:

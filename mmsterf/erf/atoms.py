@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple, Optional
 
-NONE, UNKNOWN, TOKENS = '-', '?', 'L'
+NONE, UNKNOWN, TOKENS, LEVELS = '-', '?', 'L', 'M'
 
 
 class Atom(NamedTuple):
@@ -13,7 +13,7 @@ class Atom(NamedTuple):
     size: int
     inner: int = 1
     top: bool = True
-    tokens: tuple = ()  # TOKENS only: (tokens in front of the grid, rows, columns)
+    tokens: tuple = ()  # TOKENS: (tokens in front of the grid, rows, columns); LEVELS: (start, rows, columns) of each
 
 
 Axes = tuple  # one tuple of atoms per axis

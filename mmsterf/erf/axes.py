@@ -122,7 +122,7 @@ def axes_of(
         return None, f'has no spatial shape: {text}'
     return (
         None,
-        f'has no spatial shape (its axes are channels, queries, windows or pairs, not positions): {text}',
+        f'has no spatial shape (its axes are channels, queries, windows, pairs or levels, not positions): {text}',
     )
 
 

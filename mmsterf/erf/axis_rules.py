@@ -8,7 +8,8 @@ import math
 from collections.abc import Callable
 from typing import Optional
 
-from .atoms import NONE, TOKENS, UNKNOWN, Atom, Axes, better, dim_of, merged, plain, resized, sizes
+from .atoms import LEVELS, NONE, TOKENS, UNKNOWN, Atom, Axes, better, dim_of, merged, plain, resized, sizes
+from .regions import is_sampling, sampled
 
 _RESIZING = ('Convolution', 'ConvolutionOverrideable', 'SlowConv', 'ThnnConv', 'Mkldnn', 'Cudnn', 'Miopen')
 _POOLING = ('MaxPool', 'AvgPool', 'AdaptiveMaxPool', 'AdaptiveAvgPool', 'MkldnnMaxPool', 'Upsample', 'ConstantPad',
@@ -78,7 +79,7 @@ def _reshape(node, index, shape, parents) -> Axes:
             if need % a.size == 0:
                 taken.append(a)
                 product *= a.size
-            elif a.size % need == 0 and a.source != TOKENS and size % product == 0:
+            elif a.size % need == 0 and a.source not in (TOKENS, LEVELS) and size % product == 0:
                 fine = a.size // need
                 taken.append(Atom(a.source, need, a.inner * fine, a.top))
                 atoms.insert(0, Atom(a.source, fine, a.inner, a.top and a.source in (NONE, UNKNOWN)))
@@ -112,7 +113,7 @@ def _attention(node, index, shape, parents) -> Axes:
 
 
 def _cat(node, index, shape, parents) -> Axes:
-    """A grid in front of and behind other tokens stays one; two grids in a row do not."""
+    """A grid in front of and behind other tokens stays one; several grids in a row are levels, which can be cut out."""
     dim = dim_of(node._saved_dim, len(shape))
     parts = [p for p in parents if p is not None]
     out = list(_elementwise(node, index, (*shape[:dim], 1, *shape[dim + 1 :]), [
@@ -129,11 +130,30 @@ def _cat(node, index, shape, parents) -> Axes:
         before = sum(s for s in lengths[:i] if s is not None)
         in_front = [j for j in absent if j < i]
         atoms = merged(atoms)
-        if len(grids) > 1 or (in_front and len(in_front) != missing):
+        ones = lengths.count(1)  # a grid of one cell cannot be told from a token
+        if len(grids) > 1 and len(grids) + ones >= len(parents):
+            out[dim] = (_levels([merged(p[dim]) for p in parents], shape[dim]),)
+        elif len(grids) > 1 or (in_front and len(in_front) != missing):
             out[dim] = (Atom(UNKNOWN, shape[dim]),)
         else:
             out[dim] = (_tokens(atoms, before + (rest if in_front else 0), shape[dim]),)
     return tuple(out)
+
+
+def _levels(parts: list, size: int) -> Atom:
+    places, start = [], 0
+    for atoms in parts:
+        names = ''.join(a.source for a in atoms)
+        if names == LEVELS:
+            places += [(start + s, rows, columns) for s, rows, columns in atoms[0].tokens]
+        elif names == 'HW':
+            places.append((start, atoms[0].size, atoms[1].size))
+        elif math.prod(a.size for a in atoms) == 1:
+            places.append((start, 1, 1))
+        else:
+            return Atom(UNKNOWN, size)
+        start += math.prod(a.size for a in atoms)
+    return Atom(LEVELS, size, tokens=tuple(places))
 
 
 def _tokens(atoms, before: int, size: int) -> Atom:
@@ -155,6 +175,12 @@ def _cut(atoms, start: int, size: int) -> tuple:
     whole = math.prod(a.size for a in pieces)
     if size == whole:
         return tuple(pieces)
+    if pieces[0].source == LEVELS:
+        inside = [(s - start, r, c) for s, r, c in pieces[0].tokens if start <= s and s + r * c <= start + size]
+        if sum(r * c for _, r, c in inside) != size:
+            return (Atom(UNKNOWN, size),)
+        (_, rows, columns), *more = inside
+        return (Atom(LEVELS, size, tokens=tuple(inside)),) if more else (Atom('H', rows), Atom('W', columns))
     if len(pieces) > 1 or pieces[0].source == TOKENS:
         names = ''.join(a.source for a in pieces)
         if names not in ('HW', TOKENS):
@@ -262,4 +288,6 @@ _RULES: list[tuple[str, Callable]] = [
 
 def rule_of(name: str) -> Callable:
     """Return the rule of an autograd node's name; element by element for those without one."""
+    if is_sampling(name):
+        return sampled
     return next((rule for start, rule in _RULES if name.startswith(start)), _elementwise)

@@ -82,6 +82,8 @@ def analyse(model: Union[str, Spec], checkpoint: Optional[str], args: argparse.N
             model = calibrated(model, first, progress=progress, **how)
         weights += f', batch norms calibrated on {len(first)} inputs'
     notes: list[str] = []
+    if args.heads and args.region == 'predicted' and args.num > 1:
+        notes.append('with --region predicted every input has a box of its own: --num 1 says which is meant')
 
     def run(signed: bool, notify=notes.append) -> dict:
         with bar(name) as progress:

@@ -23,7 +23,7 @@ from .backward import cancelling, maps_of
 from .blocks import guard
 from .capture import calls, capture, contiguous_gradients, run
 from .ending import ending
-from .inputs import INPUTS, Position, batched, chain, locate, pack, samples_of
+from .inputs import INPUTS, Position, batched, chain, locate, locate_in, pack, samples_of
 from .layers import Layer, probe, select
 from .memory import Meter, TooLarge, batch_within, limit_of, too_large
 from .notes import in_front, notes_on
@@ -145,7 +145,7 @@ def st_erf(
         if first is None:
             raise ValueError('inputs are empty')
         size = tuple(first.shape[-2:])
-        pixel = locate(position, size, size)
+        locate(position, size, size)  # before any work
         limit = limit_of(memory, like.device)
         x, graph = pack([first], input_time, like), {}
         try:
@@ -158,7 +158,7 @@ def st_erf(
         _check_steps(chosen, step)
         if in_front_of_norms:
             chosen = list({c.name: c for c in (in_front(layer, usable) for layer in chosen)}.values())
-        cells = [locate(position, size, layer.grid) for layer in chosen]
+        cells, pixels = zip(*(locate_in(position, size, layer.grid, layer.window) for layer in chosen))
         streams, kept, cancelled = [_Stream() for _ in chosen], [[] for _ in chosen], [None for _ in chosen]
         # the probe was the forward pass of the first input, up to the positive part
         captured = None if signed else [graph[c.name][: calls(c, time_steps)] for c in chosen]
@@ -193,7 +193,7 @@ def st_erf(
                     progress(done, total * len(chosen))
             captured = x = None
     result = {}
-    for layer, stream, cell, cancels, maps in zip(chosen, streams, cells, cancelled, kept):
+    for layer, stream, cell, pixel, cancels, maps in zip(chosen, streams, cells, pixels, cancelled, kept):
         result[layer.name] = STERF(
             layer.name, stream.mean, stream.sem(), stream.num, pixel, cell, layer.grid,
             time_steps, step, cancels, tuple(notes_on(layer, cancels, bool(np.isfinite(stream.mean).all()))),

@@ -1,7 +1,7 @@
 """Inputs of an analysis: noise, samples in any layout, batches, and positions in an image."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Union
+from typing import Optional, Union
 
 import numpy as np
 import torch
@@ -60,6 +60,37 @@ def locate(position: Position, size: tuple[int, int], grid: tuple[int, int]) -> 
         f"position must be 'center', two fractions between 0.0 and 1.0, or a pixel (row, column) inside "
         f'{size[0]} x {size[1]}, got {position!r}'
     )
+
+
+def locate_in(
+    position: Position,
+    size: tuple[int, int],
+    grid: tuple[int, int],
+    window: Optional[tuple[float, float, float, float]],
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the cell of a position on a grid that covers a window of the image, and the input pixel.
+
+    Args:
+        position, size, grid: See `locate`; 'center' is that of the window.
+        window: (top, left, bottom, right) in input pixels; None for the whole image.
+
+    Raises:
+        ValueError: If the position is not in the window.
+    """
+    pixel = locate(position, size, size)
+    if window is None:
+        return locate(position, size, grid), pixel
+    top, left, bottom, right = window
+    steps = (bottom - top) / grid[0], (right - left) / grid[1]
+    if position == 'center':
+        cell = grid[0] // 2, grid[1] // 2
+        pixel = tuple(int(start + (c + 0.5) * step) for start, c, step in zip((top, left), cell, steps))
+        return cell, tuple(min(max(p, 0), n - 1) for p, n in zip(pixel, size))
+    cell = tuple(int((p + 0.5 - start) // step) for p, start, step in zip(pixel, (top, left), steps))
+    if not all(0 <= c < n for c, n in zip(cell, grid)):
+        box = ' '.join(f'{edge:.0f}' for edge in window)
+        raise ValueError(f'position {position!r} is not in the region of interest {box} (top left bottom right)')
+    return cell, pixel
 
 
 def samples_of(inputs, input_time: str, time_steps: int) -> tuple[Iterator[Tensor], int, str]:

@@ -14,6 +14,7 @@ from torch.autograd.graph import get_gradient_edge
 from .axes import Order, axes_of, channels_of
 from .blocks import Block, tidy
 from .lineage import Lineage
+from .regions import Window
 from .state import reset_neurons
 
 _VIEWS = (
@@ -48,6 +49,7 @@ class Layer:
             name. Behind a norm, ones over all channels cancel if its gains are equal.
         guess: Whether the axes were read from the shape alone.
         stands_for: The layer that was asked for, if this is the one in front of its norm.
+        window: (top, left, bottom, right) in input pixels, where the grid covers a region of interest; None for all.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Layer:
     in_front: str = ''
     guess: bool = False
     stands_for: str = ''
+    window: Optional[Window] = None
 
     def seed(
         self, like: Tensor, cell: tuple[int, int], step: Union[int, slice], time_steps: int, signs: bool = False
@@ -142,7 +145,7 @@ def probe(
             order = axes if not isinstance(axes, dict) else _order(axes, name, i)
             read = axes_of(y, lineage, size, time_steps, order, channels) if y.requires_grad else (None, '')
             edge = (get_gradient_edge(y), torch.empty_like(y, device='meta')) if y.requires_grad else None
-            found.append(_Seen(tuple(y.shape), y.requires_grad, read, *_origins(y), edge))
+            found.append(_Seen(tuple(y.shape), y.requires_grad, read, *_origins(y), edge, lineage.window(y)))
         calls[name].append(found)
 
     handles = [m.register_forward_hook(look, with_kwargs=True) for m in names]
@@ -173,7 +176,8 @@ def probe(
             else:
                 time = _time(found[0], seen.shape, time_steps, len(made))
                 layers[key] = Layer(
-                    key, module, i, seen.shape, found[0], found[1], time, found[2], guess=why == 'guess'
+                    key, module, i, seen.shape, found[0], found[1], time, found[2], guess=why == 'guess',
+                    window=seen.window,
                 )  # fmt: skip
                 origins[key] = seen
                 graph[key] = [call[i].edge for call in made if len(call) > i]
@@ -198,7 +202,7 @@ def probe(
 
 class _Seen(NamedTuple):
     """One output of one call: shape, whether it depends on the input, `axes_of`, the op that made it, and, if that is a
-    layer norm, the op in front; its gradient edge and an empty tensor like it.
+    layer norm, the op in front; its gradient edge and an empty tensor like it; its window.
     """
 
     shape: tuple
@@ -207,6 +211,7 @@ class _Seen(NamedTuple):
     origin: object
     normed: object
     edge: Optional[tuple]
+    window: Optional[Window]
 
 
 def _order(axes: dict, name: str, index: int) -> Order:

@@ -4,10 +4,13 @@ Shapes alone cannot tell tokens from channels, decoder queries or hidden units, 
 graph can: every op says what it does to axes.
 """
 
+from typing import Optional
+
 from torch import Tensor
 
 from .atoms import NONE, Atom, Axes, hidden, plain
 from .axis_rules import rule_of
+from .regions import Window, is_sampling, window_of
 
 
 class Lineage:
@@ -21,6 +24,7 @@ class Lineage:
         names = [NONE] * (x.ndim - 2) + ['H', 'W']
         self.leaf, self.axes = x, tuple((Atom(n, s),) for n, s in zip(names, x.shape))
         self.known: dict = {}
+        self.windows: dict = {}
 
     def of(self, y: Tensor) -> Axes:
         """Return the axes of a tensor."""
@@ -39,7 +43,20 @@ class Lineage:
             stack.pop()
             parents = [self.known[p] if p[0] is not None else None for p in key[0].next_functions]
             self.known[key] = self._axes(*key, parents)
+            self._look_through(key[0])
         return self.known[y.grad_fn, y.output_nr]
+
+    def window(self, y: Tensor) -> Optional[Window]:
+        """Return the part of the image that the grid of a tensor covers, after `of`; None for all of it."""
+        window = self.windows.get(y.grad_fn)
+        whole = (0, 0, *self.leaf.shape[-2:])
+        return None if window is None or all(abs(a - b) < 0.5 for a, b in zip(window, whole)) else window
+
+    def _look_through(self, node) -> None:
+        if node not in self.windows:
+            parents = [self.windows.get(parent) for parent, _ in node.next_functions]
+            window = next((w for w in parents if w is not None), None)
+            self.windows[node] = window_of(node, window, self.leaf.shape[-2:]) if is_sampling(node.name()) else window
 
     def _axes(self, node, index: int, parents: list) -> Axes:
         if hasattr(node, 'variable'):
