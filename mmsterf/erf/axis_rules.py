@@ -121,7 +121,9 @@ def _cat(node, index, shape, parents) -> Axes:
     lengths = [None if p is None else sizes(p)[dim] for p in parents]
     missing = lengths.count(None)
     rest = shape[dim] - sum(s for s in lengths if s is not None)
+    ones = lengths.count(1)  # a grid of one cell cannot be told from a token
     grids = [(i, p[dim]) for i, p in enumerate(parents) if p is not None and any(a.source != NONE for a in p[dim])]
+    grids = [g for g in grids if lengths[g[0]] > 1] or grids
     out[dim] = (Atom(NONE, shape[dim]),)
     if grids:
         i, atoms = grids[0]
@@ -130,7 +132,6 @@ def _cat(node, index, shape, parents) -> Axes:
         before = sum(s for s in lengths[:i] if s is not None)
         in_front = [j for j in absent if j < i]
         atoms = merged(atoms)
-        ones = lengths.count(1)  # a grid of one cell cannot be told from a token
         if len(grids) > 1 and len(grids) + ones >= len(parents):
             out[dim] = (_levels([merged(p[dim]) for p in parents], shape[dim]),)
         elif len(grids) > 1 or (in_front and len(in_front) != missing):

@@ -32,6 +32,8 @@ def sampled(node, index, shape, parents) -> Optional[Axes]:
         listed = _listed(grid)
         if listed is not None:
             rows, columns = (Atom('H', listed.shape[0]), Atom('W', listed.shape[1])), (Atom(NONE, 1),)
+            if shape[2] == 1:
+                rows, columns = columns, rows
         elif not _is_map(grid):
             return tuple((Atom(NONE, int(s)),) for s in shape)
     names = [[a.source for a in atoms if a.size > 1 or a.top] for atoms in source[-2:]]
@@ -78,10 +80,11 @@ def _is_map(grid: Tensor) -> bool:
 
 
 def _listed(grid: Tensor) -> Optional[Tensor]:
-    """Return places (h * w, 1, 2) that are an even grid, row by row, as (h, w, 2); None for others."""
-    if grid.shape[1] != 1 or len(grid) < 4:
+    """Return places (h * w, 1, 2) or (1, h * w, 2) that are an even grid, row by row, as (h, w, 2); else None."""
+    if 1 not in grid.shape[:2] or grid.numel() < 8:
         return None
-    changes = (grid[1:, 0, 1] - grid[:-1, 0, 1]).abs() > 1e-6
+    grid = grid.reshape(-1, 2)
+    changes = (grid[1:, 1] - grid[:-1, 1]).abs() > 1e-6
     width = int(changes.int().argmax()) + 1
     if width < 2 or len(grid) % width:
         return None

@@ -33,12 +33,16 @@ class Regions(nn.Module):
         rows = (torch.arange(4) + 0.5) / 4 - 1  # the upper left quarter, in 4 x 4 cells
         self.grid = torch.stack(torch.meshgrid(rows, rows, indexing='ij')[::-1], -1)[None]
         self.quarter = Named(lambda x: F.grid_sample(x, self.grid.expand(len(x), -1, -1, -1), align_corners=False))
+        listed = self.grid.reshape(1, 1, 16, 2)  # the same, as a list
+        self.rows = Named(
+            lambda x: F.grid_sample(x, listed.expand(len(x), -1, -1, -1), align_corners=False).reshape(len(x), -1, 4, 4)
+        )
         self.points = Named(lambda x: F.grid_sample(x, torch.tensor([[[[0.3, 0.1]] * 9]]), align_corners=False))
 
     def forward(self, x):
         rois = torch.tensor([[i, 16.0, 8, 48, 24] for i in range(len(x))])
         y = self.conv(self.align(self.stem(x), rois))
-        return self.quarter(y), self.points(y[:1])
+        return self.quarter(y), self.points(y[:1]), self.rows(y)
 
 
 def middle(field):
@@ -48,14 +52,15 @@ def middle(field):
 
 def test_cells_of_a_region_lie_in_its_box():
     torch.manual_seed(0)
-    found = st_erf(Regions(), Noise(3, (3, *SIZE)), ['align', 'conv', 'quarter'], batch_size=2)
+    found = st_erf(Regions(), Noise(3, (3, *SIZE)), ['align', 'conv', 'quarter', 'rows'], batch_size=2)
     # cells of the box are 2 x 4 pixels; 'center' is cell (4, 4), whose middle is (8 + 4.5 * 2, 16 + 4.5 * 4)
     for name in ('align', 'conv'):
         assert (found[name].grid, found[name].cell, found[name].centre) == ((8, 8), (4, 4), (17, 34))
         assert middle(found[name]) == pytest.approx([17, 34], abs=1)
     # the quarter covers (8, 16, 16, 32) in 4 x 4 cells of 2 x 4 pixels
-    assert (found['quarter'].grid, found['quarter'].centre) == ((4, 4), (13, 26))
-    assert middle(found['quarter']) == pytest.approx([13, 26], abs=1)
+    for name in ('quarter', 'rows'):
+        assert (found[name].grid, found[name].centre) == ((4, 4), (13, 26))
+        assert middle(found[name]) == pytest.approx([13, 26], abs=1)
     at = st_erf(Regions(), Noise(1, (3, *SIZE)), 'align', position=(9, 45))['align']
     assert at.cell == (0, 7) and at.centre == (9, 45) and middle(at) == pytest.approx([9, 46], abs=2)
     with pytest.raises(ValueError, match='not in the region of interest 8 16 24 48'):
