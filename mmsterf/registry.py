@@ -63,6 +63,14 @@ def _external_path(package_path: str, name: str, otherwise=_config._get_external
     return otherwise(package_path, name)
 
 
+def _cfg_path(path: str, file: str, otherwise=_config.Config._get_cfg_path) -> tuple:
+    path, scope = otherwise(path, file)
+    # The types in a config of ours are those of its task, as when it is inherited by a path: with our scope on them,
+    # mmdet's LoadAnnotations would be mmcv's, and ImageClassifier unknown.
+    return path, None if scope == 'mmsterf' else scope
+
+
+_config.Config._get_cfg_path = staticmethod(_cfg_path)
 _config._get_external_cfg_path = _external_path
 for _module in (_config, _hub):
     _module._get_package_and_cfg_path = _package_and_path

@@ -107,16 +107,15 @@ def make_via(root: Path) -> None:
             picture(root / split / f'{i}.jpg', i)
             (x, y, w, h), other = BOXES
             points = polygon(other)
+            rect = {'name': 'rect', 'x': x, 'y': y, 'width': w, 'height': h}
+            outline = {
+                'name': 'polygon',
+                'all_points_x': [p[0] for p in points],
+                'all_points_y': [p[1] for p in points],
+            }
             regions = [
-                {'shape_attributes': {'name': 'rect', 'x': x, 'y': y, 'width': w, 'height': h}, 'region_attributes': {'kind': 'cat'}},  # fmt: skip  # noqa: E501
-                {
-                    'shape_attributes': {
-                        'name': 'polygon',
-                        'all_points_x': [p[0] for p in points],
-                        'all_points_y': [p[1] for p in points],
-                    },
-                    'region_attributes': {'kind': 'dog'},
-                },
+                {'shape_attributes': shape, 'region_attributes': {'kind': name}}
+                for shape, name in ((rect, 'cat'), (outline, 'dog'))
             ]
             entries[f'{i}.jpg1000'] = {'filename': f'{i}.jpg', 'size': 1000, 'regions': regions, 'file_attributes': {}}
         (root / split / 'via_region_data.json').write_text(json.dumps(entries))
