@@ -32,7 +32,7 @@ def read_yolo(root: Path, files: list, file: Optional[Path], data: Optional[dict
         for entry in data[split] if isinstance(data.get(split), list) else [data.get(split)]:
             if entry:
                 chosen.update(dict.fromkeys(_images(file, data, str(entry), split), split))
-    if data and not chosen:
+    if data and 'train' not in chosen.values():
         raise InvalidInput(f'{file} has no train with images; its keys are {listed(data)}')
     images = chosen or {path: split_of(path.relative_to(root)) for path in files if is_image(path)}
     labelled = 0
