@@ -51,6 +51,7 @@ TOP_LEVEL = frozenset(
         'activation_checkpointing',
         'strategy',
         'data_root',
+        'classes',
         'st_erf_layers',
     ]
 )

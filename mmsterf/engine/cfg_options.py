@@ -29,7 +29,8 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
         default={},
         metavar='KEY=VALUE',
         help='settings that override the config; lists as KEY="[a,b]" or KEY=a,b, elements of lists by index as in '
-        'model.heads.0.KEY=VALUE. data_root=PATH moves all data sets and evaluators',
+        'model.heads.0.KEY=VALUE. data_root=PATH moves all data sets and evaluators, '
+        'classes="[cat,dog]" sets those of all data sets and heads',
     )
 
 

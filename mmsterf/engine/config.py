@@ -44,20 +44,23 @@ def read_config(path: str) -> Config:
 def load_config(path: str, options: Optional[dict] = None) -> Config:
     """Read a config file and merge command line options into it.
 
-    The option `data_root` moves every data set and evaluator below the old root, not the variable alone.
+    The option `data_root` moves every data set and evaluator below the old root, not the variable alone; `classes`
+    sets those of every data set, and the heads' number of classes. Both count as variables of the file, too.
 
     Args:
         path (str): Config file.
-        options (dict, optional): `--cfg-options`; more special keys win over `data_root`.
+        options (dict, optional): `--cfg-options`; more special keys win over `data_root` and
+            `classes`.
 
     Raises:
         InvalidInput: If the file cannot be read, nothing reads an option, `default_scope` names no task, or it is
-            unclear which root `data_root` replaces.
+            unclear which root `data_root` replaces, or `classes` are no names.
     """
+    from .own_classes import apply_own
+
     cfg = read_config(path)
     options = dict(options or {})
-    if 'data_root' in options:
-        replace_data_root(cfg, options['data_root'])
+    apply_own(cfg, options)
     merge_options(cfg, options)
     if cfg.get('default_scope') not in TASKS:
         raise InvalidInput(
