@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 # One computing thread in each process of the tests: two on two busy cores spin.
 export PYTHONWARNINGS := ignore::UserWarning,ignore::DeprecationWarning,ignore::FutureWarning
 
-.PHONY: env test fuzz soak survey demo demo-seg lint clean
+.PHONY: env test fuzz soak survey demo demo-seg demo-own lint clean
 env: $(READY)
 
 $(READY): requirements/lock.txt requirements/install.sh setup.py
@@ -41,6 +41,12 @@ demo: $(READY)
 # The same with segmentation.
 demo-seg: $(READY)
 	$(RUN) tools/demo.py --task seg
+
+# Own pictures in three commands: make demo-own DATA=FOLDER [TASK=det|seg|cls] [MINUTES=10]; digit scenes without DATA.
+TASK ?= det
+MINUTES ?= 10
+demo-own: $(READY)
+	$(RUN) tools/demo_own.py $(DATA) --task $(TASK) --minutes $(MINUTES)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

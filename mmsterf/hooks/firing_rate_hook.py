@@ -11,6 +11,20 @@ from mmengine.runner import Runner
 from mmsterf.analysis import FiringRates, state_of
 from mmsterf.registry import HOOKS
 
+_HINT = (
+    '; the output of attention among them: it tells no pixel from another. Its product grows with the number of '
+    "pixels, so smaller images help, or attention_scale='tokens' in a new training"
+)
+
+
+def _behind_attention(model, names: list) -> bool:
+    """Whether one of these neurons takes the product of an attention."""
+    from mmsterf.models.attention import SpikeAttention
+
+    model = model.module if is_model_wrapper(model) else model
+    places = [f'{name}.proj.' for name, module in model.named_modules() if isinstance(module, SpikeAttention)]
+    return any(name.startswith(place) for name in names for place in places)
+
 
 @HOOKS.register_module()
 class FiringRateHook(Hook):
@@ -18,8 +32,9 @@ class FiringRateHook(Hook):
 
     Scalars ``firing_rate/NEURON`` and ``firing_rate/mean`` (``val_firing_rate/...`` and ``test_firing_rate/...``
     otherwise, over all measured batches) go through mmengine's Visualizer, so that all its backends get them. Dead and
-    saturated layers are named in the log when they become so. Only rank 0 works, on its own share of the data, without
-    communication. A measured iteration costs one sum per neuron layer, others nothing; training is not changed.
+    saturated layers are named in the log when they become so, and what helps where they are attention's output. Only
+    rank 0 works, on its own share of the data, without communication. A measured iteration costs one sum per neuron
+    layer, others nothing; training is not changed.
 
     Args:
         interval (int): Measure one of so many iterations.
@@ -77,5 +92,6 @@ class FiringRateHook(Hook):
         for state in ('dead', 'saturated'):
             new = [n for n, s in states.items() if s == state and self._states.get(n) != state]
             if new:
-                print_log(f'{state} neurons ({mode}, step {step}): {", ".join(new)}', logger='current', level=30)
+                hint = _HINT if state == 'saturated' and _behind_attention(runner.model, new) else ''
+                print_log(f'{state} neurons ({mode}, step {step}): {", ".join(new)}{hint}', logger='current', level=30)
         self._states = {**self._states, **states}

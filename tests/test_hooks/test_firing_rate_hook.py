@@ -89,3 +89,28 @@ def test_scalars_warnings_and_the_same_training(tmp_path, capfd):
 def test_interval_is_checked(interval):
     with pytest.raises(ValueError, match=f'interval of FiringRateHook must be a positive integer, got {interval}'):
         FiringRateHook(interval)
+
+
+def test_saturated_attention_is_named(tmp_path, capfd):
+    """At 64 x 64 pixels all spikes of q, k and v make a product far above the largest count; scaled by tokens less."""
+    from types import SimpleNamespace
+
+    from mmengine.logging import MMLogger
+
+    from mmsterf.models.attention import SDSA
+
+    MMLogger.get_instance('saturated', logger_name='saturated')
+    told = {}
+    for scale in ('published', 1e-6):
+        attention = SDSA(8, num_heads=2, scale=scale)
+        torch.nn.init.constant_(attention.norm.bias, 2.0)
+        model = torch.nn.ModuleDict({'attn': attention})
+        runner = SimpleNamespace(model=model, iter=0, visualizer=SimpleNamespace(add_scalars=lambda *_: None))
+        hook = FiringRateHook(interval=1)
+        hook._before_iter(runner, 0)
+        attention(torch.rand(1, 8, 64, 64) * 4)
+        hook._after_iter(runner, 0)
+        told[scale] = ''.join(capfd.readouterr())
+    assert 'saturated neurons (train, step 1): attn.proj.' in told['published']
+    assert 'the output of attention among them' in told['published'] and "attention_scale='tokens'" in told['published']
+    assert 'the output of attention' not in told[1e-6]
