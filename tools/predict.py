@@ -70,6 +70,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
             _use_backend(predictor, args.backend, items)
         failed, number = _predict(predictor, items, out, args.score)
     if failed:
+        if len(failed) == 1:
+            raise InvalidInput(f'{failed[0]}; the other {number} inputs are done' if number else failed[0])
         for line in failed:
             print(line)
         raise InvalidInput(f'{len(failed)} of {len(failed) + number} inputs could not be read, see above')

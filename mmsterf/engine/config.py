@@ -7,7 +7,7 @@ from typing import Optional
 
 from mmengine.config import Config
 
-from mmsterf.errors import InvalidInput
+from mmsterf.errors import InvalidInput, shortened
 
 from .cfg_keys import merge_options
 from .stages import reading
@@ -53,8 +53,8 @@ def load_config(path: str, options: Optional[dict] = None) -> Config:
             `classes`.
 
     Raises:
-        InvalidInput: If the file cannot be read, nothing reads an option, `default_scope` names no task, or it is
-            unclear which root `data_root` replaces, or `classes` are no names.
+        InvalidInput: If the file cannot be read, nothing reads an option, `default_scope` names no task, `model` is no
+            dict, it is unclear which root `data_root` replaces, or `classes` are no names.
     """
     from .own_classes import apply_own
 
@@ -72,6 +72,8 @@ def load_config(path: str, options: Optional[dict] = None) -> Config:
             f'{path} is a classification config and needs mmpretrain; not installed are {", ".join(missing)} '
             '(docs/pretraining.md says how to)'
         )
+    if 'model' in cfg and not isinstance(cfg.model, dict):
+        raise InvalidInput(f'{path}: model is {shortened(repr(cfg.model), 100)}: must be a dict with a type')
     return cfg
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cases import all_cases, mutated, sample
+from cases import mutated
 from harness import run_all
+from suite import all_cases, sample
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument('--sample', type=int, help='about so many cases instead of all')

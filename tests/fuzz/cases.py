@@ -509,22 +509,6 @@ def arguments() -> Iterator[Case]:
     yield Case('arguments: a checkpoint first', ST_ERF[0], ['good.pth', 'detection.py'], ('good.pth',))
 
 
-KINDS = (configs, options, numbers, devices, annotations, pictures, checkpoints, outputs, classes, arguments)
-
-
-def all_cases() -> list:
-    """Every case, in a fixed order."""
-    return [case for kind in KINDS for case in kind()]
-
-
-def sample(count: int, seed: int = 0) -> list:
-    """A part of the cases: some of each kind."""
-    rng = random.Random(seed)
-    by_kind = [list(kind()) for kind in KINDS]
-    whole = sum(map(len, by_kind))
-    return [c for cases in by_kind for c in rng.sample(cases, max(2, len(cases) * count // whole))]
-
-
 def mutated(seed: int) -> Iterator[Case]:
     """Annotation files with a random value put in a random place: nothing but one line, or a training."""
     rng = random.Random(seed)

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cases import KINDS, all_cases
 from harness import ROOT
+from suite import KINDS, all_cases
 
 PASS_RATE = 0.97
 
