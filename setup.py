@@ -16,7 +16,15 @@ setup(
     long_description_content_type='text/markdown',
     python_requires='>=3.9',
     packages=find_packages(include=['mmsterf', 'mmsterf.*']),
-    package_data={'mmsterf': ['.mim/model-index.yml', '.mim/configs/**/*.py', '.mim/tools/**/*.py', '.mim/tools/*.sh']},
+    package_data={
+        'mmsterf': [
+            '.mim/model-index.yml',
+            '.mim/configs/**/*.py',
+            '.mim/tools/**/*.py',
+            '.mim/tools/*.sh',
+            'erf/*.html',
+        ]
+    },
     entry_points={'console_scripts': ['mmsterf-erf = mmsterf.erf.command:main']},
     # The OpenMMLab stack and spikingjelly are extras: two families of packages provide the first, and the second
     # declares torchvision builds that replace a CPU PyTorch. `mmsterf.engine.check_versions` checks both at run time.

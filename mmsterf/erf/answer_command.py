@@ -10,12 +10,13 @@ import torch
 from mmsterf.engine.outputs import staged
 
 from . import plots
-from .answer_plots import answer_figure
+from .answer_plots import answer_figure, picture_of
 from .answers import Answer, NoAnswer, answers
 from .calibrate import calibrated
 from .command import load, weights_of
 from .files import replace_file, write_csv, write_json
 from .plain import Spec
+from .results import command_of, figures_in
 
 
 def classes_of(cfg, checkpoint: Optional[str]) -> Optional[list[str]]:
@@ -105,7 +106,7 @@ def report_answers(rows: list[dict], name: str) -> None:
         print(f'{words}{r["score"]:8.3f}{r["inside"]:9.3f}{r["area_50"]:11.3f}{r["radius"]:11.1f}  {where}{steps}')
 
 
-def run_targets(args, names: list[str], folder) -> None:
+def run_targets(args, names: list[str], folder, argv) -> None:
     """Answer --target for every model of the command line, and write to the `ResultFolder`."""
     found, tables = {}, {}
     for name, (spec, checkpoint) in zip(names, args.models):
@@ -141,6 +142,15 @@ def run_targets(args, names: list[str], folder) -> None:
     with folder, staged(args.out) as out:
         for name, results in found.items():
             tables[name] = write_answers(*results, name, out if len(names) == 1 else out / name)
+        if args.html:
+            from .html import answer_entry, model_entry, write_html
+
+            entries = [
+                model_entry(name, facts['weights'], [answer_entry(i, a, picture_of(a.sample, p)) for i, a in given])
+                for name, (given, facts, p) in found.items()
+            ]
+            title = f'Receptive fields of answers: {", ".join(found)}'
+            write_html(out / 'report.html', title, command_of(argv), entries, figures_in(out))
     for name, rows in tables.items():
         report_answers(rows, name)
     print(f'\nwritten to {args.out}')

@@ -129,6 +129,7 @@ def parse(argv: Optional[list[str]] = None) -> argparse.Namespace:
         default=1000,
         help='of the bootstrap of --compare (default 1000)',
     )
+    add('--html', action='store_true', help='also write report.html: all of it in one file, with maps to zoom into')
     add('--seed', type=arguments.seed, default=0, help='of noise and of random weights (default 0)')
     add('--device', type=arguments.device, default='cpu', help='torch device (default cpu)')
     add('--out', type=Path, default=Path('work_dirs/st_erf'), help='folder (default work_dirs/st_erf)')

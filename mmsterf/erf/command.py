@@ -15,7 +15,7 @@ from .arguments import parse
 from .compare import compare, comparison_lines
 from .files import write_csv
 from .plain import Spec
-from .results import report, write, write_comparison
+from .results import report, write, write_comparison, write_report
 from .shapes import timing
 
 
@@ -211,7 +211,7 @@ def main(argv: Optional[list[str]] = None) -> None:
     if args.target:
         from .answer_command import run_targets
 
-        run_targets(args, names_of(args.models), folder)
+        run_targets(args, names_of(args.models), folder, argv)
         return
     found = {}
     for name, (model, checkpoint) in zip(names_of(args.models), args.models):
@@ -228,6 +228,8 @@ def main(argv: Optional[list[str]] = None) -> None:
             write_comparison(found, tables, out)
         if compared:
             write_csv(out / 'differences.csv', compared)
+        if args.html:
+            write_report(found, tables, compared, argv, out)
     for name, rows in tables.items():
         report(rows, name)
     if compared:

@@ -1,6 +1,9 @@
 """What the command line of ST-ERF writes and prints."""
 
+import shlex
+import sys
 from pathlib import Path
+from typing import Optional
 
 
 def write(results: dict, facts: dict, name: str, out: Path) -> list[dict]:
@@ -39,6 +42,32 @@ def write_comparison(found: dict, tables: dict, out: Path) -> None:
     plots.save(plots.overview_figure(results, 'log', 'Spatial ERF', note), out / 'comparison')
     plots.save(plots.overview_figure(results, 'linear', 'Spatial ERF', note), out / 'comparison_linear')
     write_csv(out / 'metrics.csv', [{'model': name, **row} for name, rows in tables.items() for row in rows])
+
+
+def write_report(found: dict, tables: dict, compared: list, argv: Optional[list[str]], out: Path) -> None:
+    """Write report.html of what is in a folder."""
+    from mmsterf.erf import comparison_lines
+    from mmsterf.erf.html import layer_entry, model_entry, write_html
+
+    models = [
+        model_entry(name, facts['weights'], [layer_entry(r, row) for r, row in zip(results.values(), tables[name])])
+        for name, (results, facts) in found.items()
+    ]
+    lines = comparison_lines(compared, list(found)) if compared else []
+    title = f'ST-ERF: {", ".join(found)}'
+    write_html(out / 'report.html', title, command_of(argv), models, figures_in(out), lines)
+
+
+def command_of(argv: Optional[list[str]]) -> str:
+    """The command line that runs."""
+    program = Path(sys.argv[0]).name
+    program = 'python -m mmsterf.erf' if program == '__main__.py' else program
+    return f'{program} {shlex.join(sys.argv[1:] if argv is None else argv)}'
+
+
+def figures_in(out: Path) -> dict[str, Path]:
+    """The figures in a folder, by their paths below it."""
+    return {str(path.relative_to(out).with_suffix('')): path for path in sorted(out.rglob('*.png'))}
 
 
 def report(rows: list[dict], name: str) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import cv2
@@ -23,7 +24,7 @@ def run(*argv):
 
 def test_answers_of_a_segmentor_in_pictures(configs, tmp_path, capsys):  # noqa: F811
     out, files = tmp_path / 'out', sorted((tmp_path / 'images').glob('*.png'))[:2]
-    run(configs['stock'], '--input', *files, '--target', 'pixel:30,2,b', '--out', out)
+    run(configs['stock'], '--input', *files, '--target', 'pixel:30,2,b', '--html', '--out', out)
     text = capsys.readouterr().out
     assert 'RANDOM WEIGHTS' in text and 'inside' in text
     facts = json.loads((out / 'answers.json').read_text())
@@ -39,6 +40,8 @@ def test_answers_of_a_segmentor_in_pictures(configs, tmp_path, capsys):  # noqa:
     np.testing.assert_allclose(np.load(out / 'answers.npz')['1-pixel-30,2,b'], expected.map, rtol=1e-5)
     assert expected.map[0, 30, 2] > 0 and not expected.map[0, 5, 40]
     np.testing.assert_allclose(picture_of(expected.sample, model.data_preprocessor)[..., ::-1], image / 255, atol=1e-6)
+    page = (out / 'report.html').read_text()
+    assert page.count('"picture":"data:image/png') == 2 and '"pixel":[30,2]' in page
     for row in rows:
         stem = f'{row["input"]}-{row["target"]}'.replace(':', '-')
         assert cv2.imread(str(out / 'answers' / f'{stem}.png')).std() > 5
@@ -95,10 +98,24 @@ def test_ratio_stands_beside_ours_and_signed_maps_are_written(configs, tmp_path,
 
 def test_two_models_are_compared(configs, tmp_path, capsys):  # noqa: F811
     out = tmp_path / 'out'
-    common = ('--layers', 'backbone.layer1', '--size', 32, 32, '--num', 6, '--compare', '--resamples', 50, '--out', out)
+    common = (
+        '--layers',
+        'backbone.layer1',
+        '--size',
+        32,
+        32,
+        '--num',
+        6,
+        '--compare',
+        '--resamples',
+        50,
+        '--html',
+        '--out',
+        out,
+    )
     other = Path(configs['stock']).with_name('other.py')
     other.write_text(Path(configs['stock']).read_text().replace('depth=18', 'depth=34'))
-    run(configs['stock'], other, *common, '--seed', 1)
+    run(configs['stock'], other, *common, '--seed', 1, '--html')
     text = capsys.readouterr().out
     assert 'other - stock: 95% bootstrap intervals over 6 inputs (50 resamples, paired by input)' in text
     with (out / 'differences.csv').open() as file:
@@ -107,6 +124,12 @@ def test_two_models_are_compared(configs, tmp_path, capsys):  # noqa: F811
     for metric in ('area_50', 'radius', 'nonzero'):
         first, second = numbers['stock'][metric], numbers['other'][metric]
         assert float(rows[metric]['difference']) == pytest.approx(second - first, abs=1e-6)
+    page = (out / 'report.html').read_text()
+    data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[1])
+    assert [m['name'] for m in data['models']] == ['stock', 'other'] and all(m['random'] for m in data['models'])
+    assert data['models'][1]['layers'][0]['metrics']['radius'] == numbers['other']['radius']
+    assert {'comparison', 'stock/overview', 'other/layers/backbone.layer1'} <= {f['name'] for f in data['figures']}
+    assert '--resamples 50' in data['command'] and 'paired by input' in data['differences'][0]
     assert float(rows['radius']['low']) < float(rows['radius']['high']) and '*' in text
     for argv in ((configs['stock'], *common), (configs['stock'], other, *common, '--num', 4)):
         with pytest.raises(SystemExit) as stop:
