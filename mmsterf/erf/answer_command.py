@@ -17,6 +17,7 @@ from .command import load, weights_of
 from .files import replace_file, write_csv, write_json
 from .plain import Spec
 from .results import command_of, figures_in
+from .shapes import timing
 
 
 def classes_of(cfg, checkpoint: Optional[str]) -> Optional[list[str]]:
@@ -112,14 +113,13 @@ def run_targets(args, names: list[str], folder, argv) -> None:
     for name, (spec, checkpoint) in zip(names, args.models):
         model, cfg, inputs_of = load(spec, checkpoint, args)
         model.to(torch.device(args.device))
-        time_steps = args.time_steps or getattr(getattr(model, 'backbone', model), 'time_steps', 1)
-        kind = ('sequence' if time_steps > 1 else 'image') if args.input_time == 'auto' else args.input_time
+        time_steps, kind = timing(model, args.time_steps, args.input_time)
         how = {'time_steps': time_steps, 'input_time': kind}
-        inputs = inputs_of(args.num, args.seed, time_steps, kind)
+        inputs = inputs_of(args.num, args.seed, forward=_features, **how)
         weights = weights_of(spec, checkpoint and Path(checkpoint).name, args.seed)
         print(f'{name}: {weights}')
         if args.calibrate:
-            first = inputs_of(args.calibrate, args.seed + 1, time_steps, kind)
+            first = inputs_of(args.calibrate, args.seed + 1, forward=_features, **how)
             model = calibrated(model, first, forward=_features, **how)
             weights += f', batch norms calibrated on {len(first)} inputs'
         given = answer_all(model, inputs, args, name, classes_of(cfg, checkpoint), **how)
