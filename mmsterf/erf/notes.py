@@ -15,6 +15,9 @@ def notes_on(layer: Layer, cancels: bool, finite: bool) -> list[str]:
     notes = []
     if layer.stands_for:
         notes.append(f'{layer.stands_for} ends in a layer norm: {layer.name}, in front of it, is analysed')
+    if layer.window:
+        box = ' '.join(f'{edge:.0f}' for edge in layer.window)
+        notes.append(f'the grid of {layer.name} covers the region {box} (top left bottom right, pixels) of the image')
     if layer.guess:
         grid = f'{layer.grid[0]} x {layer.grid[1]}' + f', {layer.prefix} tokens in front' * bool(layer.prefix)
         notes.append(

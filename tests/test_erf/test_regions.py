@@ -57,6 +57,7 @@ def test_cells_of_a_region_lie_in_its_box():
     for name in ('align', 'conv'):
         assert (found[name].grid, found[name].cell, found[name].centre) == ((8, 8), (4, 4), (17, 34))
         assert middle(found[name]) == pytest.approx([17, 34], abs=1)
+        assert f'the grid of {name} covers the region 8 16 24 48' in found[name].notes[0]
     # the quarter covers (8, 16, 16, 32) in 4 x 4 cells of 2 x 4 pixels
     for name in ('quarter', 'rows'):
         assert (found[name].grid, found[name].centre) == ((4, 4), (13, 26))
