@@ -91,7 +91,8 @@ def run(config: str, args: argparse.Namespace) -> tuple:
     """Run one config in a fork of this process, which has imported what all need."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / 'log'
-        options = ['--out', folder, *args.options]
+        out = Path(folder) / 'out'
+        options = ['--out', str(out), *args.options]
         child = multiprocessing.get_context('fork').Process(
             target=survey, args=(config, options, str(log), args.memory), daemon=True
         )
@@ -100,10 +101,10 @@ def run(config: str, args: argparse.Namespace) -> tuple:
         if child.is_alive():
             child.kill()
             child.join()
-            return judge(None, '', Path(folder))
+            return judge(None, '', out)
         text = log.read_text(errors='replace') if log.exists() else ''
         (args.out / 'logs' / f'{config.replace("::", "-").replace("/", "-")}.txt').write_text(text)
-        return judge(child.exitcode, text, Path(folder))
+        return judge(child.exitcode, text, out)
 
 
 def main() -> None:

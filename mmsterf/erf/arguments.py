@@ -72,7 +72,7 @@ def parse(argv: Optional[list[str]] = None) -> argparse.Namespace:
         type=arguments.side,
         nargs=2,
         metavar=('H', 'W'),
-        help='input size (noise: 224 224; images: that of the test pipeline)',
+        help='input size (noise: 224 224, or what the model takes; images: that of the test pipeline)',
     )
     add('--position', nargs='+', default=['center'], help='center (default), two fractions, or a pixel: ROW COLUMN')
     add(
@@ -89,6 +89,11 @@ def parse(argv: Optional[list[str]] = None) -> argparse.Namespace:
         default=0,
         metavar='N',
         help='set batch-norm statistics from N inputs first',
+    )
+    add(
+        '--unit-gains',
+        action='store_true',
+        help='take gains of norms and layer scales that are zero, as in fresh residual branches, as 1',
     )
     add('--heads', action='store_true', help='run the heads too, so that their layers can be chosen')
     add(

@@ -14,6 +14,7 @@ from . import plain
 from .arguments import parse
 from .compare import compare, comparison_lines
 from .files import write_csv
+from .gains import about_raised, with_unit_gains
 from .plain import Spec
 from .results import report, write, write_comparison, write_report
 from .shapes import timing
@@ -76,6 +77,10 @@ def analyse(model: Union[str, Spec], checkpoint: Optional[str], args: argparse.N
     how = short
     weights = weights_of(spec, checkpoint, args.seed)
     print(f'{name}: {weights}')
+    if args.unit_gains:
+        model, raised = with_unit_gains(model, inputs, **how)
+        print(f'{name}: {about_raised(raised)}' if raised else f'{name}: no gains are zero')
+        weights += f', {len(raised)} gains of zero taken as 1' * bool(raised)
     if args.calibrate:
         first = inputs_of(args.calibrate, args.seed + 1, **how)
         with bar(f'{name}: calibration') as progress:

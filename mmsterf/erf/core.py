@@ -23,6 +23,7 @@ from .backward import cancelling, maps_of
 from .blocks import guard
 from .capture import calls, capture, contiguous_gradients, run
 from .ending import ending
+from .gains import about_raised, about_zero, raise_gains, zero_gains
 from .inputs import INPUTS, Position, batched, chain, locate, locate_in, pack, samples_of
 from .layers import Layer, probe, select
 from .memory import Meter, TooLarge, batch_within, limit_of, too_large
@@ -95,6 +96,7 @@ def st_erf(
     forward: Optional[Callable[[nn.Module, Tensor], object]] = None,
     progress: Optional[Callable[[int, int], None]] = None,
     in_front_of_norms: bool = False,
+    unit_gains: bool = False,
     signed: bool = False,
     keep_samples: bool = False,
     notify: Callable[[str], None] = _LOG.warning,
@@ -126,6 +128,7 @@ def st_erf(
         forward: ``forward(model, x)`` runs the model; default ``model(x)``.
         progress: ``progress(done, total)`` is called after every back-propagation; total is 0 when unknown.
         in_front_of_norms: Take the layer in front where one ends in a layer norm, behind which ones may cancel.
+        unit_gains: Take gains of norms and layer scales that are zero, as in fresh residual branches, as 1.
         signed: Take the gradient of the outputs' positive parts, and of that gradient the positive part, as RepLKNet
             does, in place of the absolute gradient of the outputs. Pixels that lower the output then count nothing.
         keep_samples: Keep the map of each input in `STERF.samples`, as `compare` needs them.
@@ -148,9 +151,12 @@ def st_erf(
         locate(position, size, size)  # before any work
         limit = limit_of(memory, like.device)
         x, graph = pack([first], input_time, like), {}
+        layers = [layers] if isinstance(layers, (str, nn.Module)) else list(layers)
+        short = ending(bare, layers, forward) if time_steps == 1 else forward  # steps may be calls
+        raised = raise_gains(bare, lambda: run(bare, x.detach(), short)) if unit_gains else []
         try:
-            with Meter(bare, limit) as meter, contiguous_gradients(bare):
-                chosen, usable = _chosen(bare, x, size, layers, time_steps, axes, forward, graph, meter)
+            with Meter(bare, limit) as meter, contiguous_gradients(bare), zero_gains(bare) as gains:
+                chosen, usable = _chosen(bare, x, size, layers, time_steps, axes, forward, short, graph, meter)
         except TooLarge:
             graph.clear()
             text = too_large(bare, first, limit, lambda s: run(bare, pack([s], input_time, like), forward))
@@ -160,6 +166,8 @@ def st_erf(
             chosen = list({c.name: c for c in (in_front(layer, usable) for layer in chosen)}.values())
         cells, pixels = zip(*(locate_in(position, size, layer.grid, layer.window) for layer in chosen))
         streams, kept, cancelled = [_Stream() for _ in chosen], [[] for _ in chosen], [None for _ in chosen]
+        blocked = [gains.upstream(edge for edge, _ in graph[c.name]) for c in chosen]
+        del gains
         # the probe was the forward pass of the first input, up to the positive part
         captured = None if signed else [graph[c.name][: calls(c, time_steps)] for c in chosen]
         del graph
@@ -192,22 +200,28 @@ def st_erf(
                 if progress:
                     progress(done, total * len(chosen))
             captured = x = None
-    result = {}
-    for layer, stream, cell, pixel, cancels, maps in zip(chosen, streams, cells, pixels, cancelled, kept):
+    result, told = {}, set()
+    zero = about_zero(list(dict.fromkeys(name for names in blocked for name in names)))
+    parts = zip(chosen, streams, cells, pixels, cancelled, kept, blocked)
+    for layer, stream, cell, pixel, cancels, maps, names in parts:
+        notes = notes_on(layer, cancels, bool(np.isfinite(stream.mean).all()))
+        notes += [zero] * bool(names) + [about_raised(raised)] * bool(raised)
         result[layer.name] = STERF(
             layer.name, stream.mean, stream.sem(), stream.num, pixel, cell, layer.grid,
-            time_steps, step, cancels, tuple(notes_on(layer, cancels, bool(np.isfinite(stream.mean).all()))),
-            signed, first.shape[-3], np.concatenate(maps) if maps else None,
+            time_steps, step, cancels, tuple(notes), signed,
+            first.shape[-3], np.concatenate(maps) if maps else None,
         )  # fmt: skip
-        for note in result[layer.name].notes:
-            notify(note)
+        for note in notes:
+            if note not in told:
+                notify(note)
+        told.update(notes)
     return result
 
 
-def _chosen(model, leaf, size, layers, time_steps, axes, forward, graph, meter) -> tuple[list[Layer], dict[str, Layer]]:
+def _chosen(
+    model, leaf, size, layers, time_steps, axes, forward, short, graph, meter
+) -> tuple[list[Layer], dict[str, Layer]]:
     """Return the layers that were asked for, and those in front of them that could be; fill `graph` (see `probe`)."""
-    layers = [layers] if isinstance(layers, (str, nn.Module)) else list(layers)
-    short = ending(model, layers, forward) if time_steps == 1 else forward  # steps may be calls
     usable, reasons = probe(model, leaf, size, time_steps, axes, short, graph)
     try:
         return select(model, layers, usable, reasons), usable

@@ -183,6 +183,20 @@ def test_list_layers(tool, configs, capsys):
     assert any(line.split() == ['backbone.layer1', '(1,', '4,', '8,', '12)', 'NCHW', '8', 'x', '12'] for line in lines)
 
 
+def test_fresh_residual_branches_are_told_and_can_be_opened(tool, configs, tmp_path, capsys):
+    common = (configs['stock'], '--size', 32, 48, '--num', 1)
+    run(tool, *common, '--out', tmp_path / 'closed')
+    said = capsys.readouterr().err
+    assert said.count('4 gains are zero') == 1 and '(backbone.layer1.0.bn2.weight, backbone.layer1.1.bn2.weight' in said
+    run(tool, *common, '--out', tmp_path / 'open', '--unit-gains', '--calibrate', 1)
+    printed = capsys.readouterr()
+    assert 'taken as 1: backbone.layer1.0.bn2.weight' in printed.out and 'are zero,' not in printed.err
+    closed, opened = (json.loads((tmp_path / n / 'metrics.json').read_text()) for n in ('closed', 'open'))
+    assert '4 gains of zero taken as 1, batch norms' in opened['weights']
+    assert [r['nonzero'] for r in closed['layers']][0] == pytest.approx(closed['layers'][1]['nonzero'])
+    assert opened['layers'][1]['nonzero'] > opened['layers'][0]['nonzero'] > closed['layers'][0]['nonzero']
+
+
 def test_silent_neurons_are_explained(tool, configs, tmp_path, capsys):
     from mmsterf.analysis.loading import load_model
 
