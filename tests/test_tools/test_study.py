@@ -197,12 +197,13 @@ def test_tables_mix_no_settings(tmp_path):
         line('r', 0, 'a', 10.0, '2026-01-01', task_key='old'),
         line('r', 1, 'a', 90.0, '2026-01-01', task_key='old'),  # never done again
         line('r', 0, 'a', 20.0, '2026-01-03'),
-        line('r', 0, 'b', 30.0, '2026-01-02'),
+        line('r', 0, 'b', 30.0, '2026-01-02', training=[{'iter': 2, 'mean': 0.1, 'erf': {'1b': {'area_99': 0.25}}}]),
     ]
     kept, dropped = report.newest(lines)
     assert sorted(r['metrics']['mIoU'] for r in kept) == [20.0, 30.0] and dropped == {('f', 't'): 1}
     report.write_report(lines, tmp_path / 'docs' / 'study')
     text = (tmp_path / 'docs/study/tables.md').read_text()
+    assert 'area_99 1b during training, at iterations 2: b 0.250.' in text
     assert '| mIoU - b |' in text and 'Lines of older settings left out: 1.' in text
     assert text.index('| b | 1 | 0.300 |') < text.index('| a | 1 | 0.200 | -0.100')
 
