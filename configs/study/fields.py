@@ -32,6 +32,7 @@ tasks = dict(
     seg_128=dict(config='seg_sizes.py', data='digits', iters=300, erf_images=4, options=_at(128, batch_size=8)),
     seg_256=dict(config='seg_sizes.py', data='digits', iters=250, erf_images=4, options=_at(256, batch_size=4)),
     seg_512=dict(config='seg_sizes.py', data='digits', iters=200, erf_images=2, options=_at(512, batch_size=2)),
+    seg_512_long=dict(config='seg_sizes.py', data='digits', iters=450, erf_images=2, options=_at(512, batch_size=2)),
 )
 seeds = [0, 1, 2]
 
@@ -63,7 +64,7 @@ factors = dict(
         ),
     ),
     attention_scale=dict(
-        tasks=['seg_128', 'seg_256', 'seg_512'],
+        tasks=['seg_128', 'seg_256', 'seg_512', 'seg_512_long'],
         values={name: {'model.backbone.attention_scale': name} for name in ('published', 'tokens')},
     ),
     far=dict(tasks=['far_rows', 'far', 'far_attention', 'far_24'], values=_mixers),
