@@ -155,10 +155,11 @@ def run(model: nn.Module, x: Tensor) -> None:
         file = raised_by(error)[0]
         if is_ours(file) or isinstance(error, MemoryError):
             raise
-        frame = frames_of(error.__traceback__)[-1]
+        frames = frames_of(error.__traceback__)
+        frame = [f for f in frames if '/torch/' not in Path(f.tb_frame.f_code.co_filename).as_posix()][-1]
         raise InvalidInput(
             f'the {type(model).__name__} does not run on an input {tuple(x.shape)}: {type(error).__name__}: '
-            f'{shortened(str(error), 200)} ({Path(file).name}, line {frame.tb_lineno}); --size, --time-steps and '
+            f'{shortened(str(error), 200)} ({Path(frame.tb_frame.f_code.co_filename).name}, line {frame.tb_lineno}); --size, --time-steps and '
             '--input-time say what it takes'
         ) from error
 
