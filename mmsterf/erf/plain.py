@@ -156,11 +156,11 @@ def run(model: nn.Module, x: Tensor) -> None:
         if is_ours(file) or isinstance(error, MemoryError):
             raise
         frames = frames_of(error.__traceback__)
-        frame = [f for f in frames if '/torch/' not in Path(f.tb_frame.f_code.co_filename).as_posix()][-1]
+        own = [f for f in frames if '/torch/' not in Path(f.tb_frame.f_code.co_filename).as_posix()]
+        where = f'{Path(own[-1].tb_frame.f_code.co_filename).name}, line {own[-1].tb_lineno}'
         raise InvalidInput(
             f'the {type(model).__name__} does not run on an input {tuple(x.shape)}: {type(error).__name__}: '
-            f'{shortened(str(error), 200)} ({Path(frame.tb_frame.f_code.co_filename).name}, line {frame.tb_lineno}); --size, --time-steps and '
-            '--input-time say what it takes'
+            f'{shortened(str(error), 200)} ({where}); --size, --time-steps and --input-time say what it takes'
         ) from error
 
 

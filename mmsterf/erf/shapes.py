@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import BatchNorm2d, BatchNorm3d
 from torch.nn.modules.conv import _ConvNd
 
+from mmsterf.errors import InvalidInput
+
 from .inputs import INPUTS
 from .state import reset_neurons, untouched
 
@@ -207,8 +209,8 @@ def first_that_runs(
             continue
         if size is None:
             return other
-        text = ' '.join(str(reason).split())[:200] or type(reason).__name__
-        raise ValueError(
+        text = ' '.join(str(reason.__cause__ or reason).split())[:200] or type(reason).__name__
+        raise InvalidInput(
             f'{whose} cannot take inputs of {first[0]} x {first[1]} ({text}); a size that works is '
             f'{other[0]} x {other[1]}'
         ) from reason

@@ -57,6 +57,12 @@ class Picky(nn.Conv2d):
         assert x.shape[-1] == 16, '16 only'
         return super().forward(x)
 
+class Broken(nn.Conv2d):
+    def __init__(self):
+        super().__init__(3, 1, 3)
+    def forward(self, x):
+        raise RuntimeError('ever')
+
 fixed = make()
 number = 3
 """
@@ -144,7 +150,8 @@ def test_weights_of_a_checkpoint(here):
         ('my.py:number', 'is or returns a int, not an nn.Module'),
         ('my.py:make(depth=2)', "unexpected keyword argument 'depth'"),
         ('other.py:make', 'other.py is not a file'),
-        ('my.py:Picky()', r'the Picky does not run on an input (1, 3, 8, 8): AssertionError: 16 only (my.py, line 23)'),
+        ('my.py:Picky()', 'Picky cannot take inputs of 8 x 8 (16 only); a size that works is 16 x 16'),
+        ('my.py:Broken()', 'the Broken does not run on an input (1, 3, 8, 8): RuntimeError: ever (my.py, line 30)'),
     ],
 )
 def test_models_that_are_none(here, spec, said):
