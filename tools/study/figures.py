@@ -23,6 +23,7 @@ def draw(frame, metric: str, file: Path, title: str) -> None:
     left.set_xticks(range(len(values)), values, rotation=20, ha='right', fontsize=8)
     left.set_ylabel(metric)
     right.set_xlabel(f'ERF of stage {EARLY}: area that holds 50 %')
+    right.locator_params(axis='x', nbins=5)
     right.legend(fontsize=7)
     figure.suptitle(title, fontsize=10)
     figure.savefig(file, dpi=110)
