@@ -26,11 +26,14 @@ def read_config(path: str) -> Config:
     Raises:
         InvalidInput: If it is not there or no config, with file and line of what is wrong.
     """
-    package, inside, _ = path.partition('::')
+    package, inside, file = path.partition('::')
     with reading(path):
         if inside:
             if not package.isidentifier() or find_spec(package) is None:
                 raise InvalidInput(f'config {path}: the package {package!r} is not installed')
+            stored = Path(find_spec(package).origin or '').parent / '.mim' / 'configs' / file
+            if stored.is_file():  # mmengine knows no '+' and no '.' in names of folders
+                return Config.fromfile(stored)
             from mmengine.hub import get_config
 
             return get_config(path)

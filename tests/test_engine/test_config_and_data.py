@@ -1,7 +1,7 @@
 import pytest
 from mmengine.config import Config
 
-from mmsterf.engine.config import load_config
+from mmsterf.engine.config import load_config, read_config
 from mmsterf.engine.data import check_data, check_labels_when_read
 
 CONFIG = """
@@ -150,3 +150,10 @@ def test_label_maps_of_stock_configs_are_checked():
         for split in ('train', 'val'):
             assert cfg[f'{split}_dataloader'].dataset.dataset.pipeline == [first, load, check, last]
         assert cfg.tta_pipeline[1].transforms == [[first, first], [load], [check], [last]]
+
+
+@pytest.mark.parametrize(
+    'name', ['gn+ws/mask-rcnn_r50_fpn_gn-ws-all_2x_coco', 'legacy_1.x/mask-rcnn_r50_fpn_1x_coco_v1']
+)
+def test_installed_configs_in_folders_of_any_name(name):
+    assert read_config(f'mmdet::{name}.py').model.type == 'MaskRCNN'
