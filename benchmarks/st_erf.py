@@ -1,16 +1,22 @@
-"""Time of the ST-ERF core against the usual procedure, in one run: same model, inputs, threads, machine.
+"""Time and memory of ST-ERF against two hand-written procedures, in one run: same models, inputs, threads, machine.
 
-    python benchmarks/st_erf.py [--num 20] [--size 224 224] [--mixer ConvMixer] [--out FILE.json]
+    python benchmarks/st_erf.py [--size 1024] [--num 3] [--models resnet50 swin_t meta_sdt] [--out FILE.json]
 
-The procedure: for every layer and every input, one forward pass of the whole model and one ``backward()`` from the
-layer, which also computes the gradients of the weights. The layers are the attention projections of MetaSDT tiny.
-Both are timed in turns, ten inputs each, in processor time, which other programs on the machine disturb less than wall
-time; both are printed.
+(a) script: one forward pass, the graph kept, one backward pass to the input per layer; weights ask for no gradient.
+(b) passes: for every layer one forward pass of the whole model and one ``backward()``, of one input only.
+(c) core: `mmsterf.erf.st_erf`, everything included: reading axes, and the look for gradients that cancel.
+
+Every procedure and model has a process of its own, whose largest resident memory is printed. The maps of all are
+compared.
 """
 
 import argparse
 import json
+import math
+import resource
+import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -21,87 +27,153 @@ from tqdm import tqdm
 sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
 
 from mmsterf.erf import Noise, calibrated, replace_file, st_erf
-from mmsterf.models import MetaSDT
+
+SAME = 1e-5
+"""Largest difference between maps, as a part of the largest value: rounding errors."""
+MODELS = {
+    'resnet50': ['layer1', 'layer2', 'layer3', 'layer4'],
+    'swin_t': ['stages.0.blocks.1', 'stages.1.blocks.1', 'stages.2.blocks.5', 'stages.3.blocks.1'],
+    'meta_sdt': ['stage1b', 'stage2', 'stage3', 'stage4'],
+}
+PROCEDURES = ('script', 'passes', 'core')
 
 
-def usual_map(model: torch.nn.Module, layer: torch.nn.Module, image: torch.Tensor) -> np.ndarray:
-    """Spatial ERF of one layer and one input by one forward and one backward pass."""
-    x = image[None].clone().requires_grad_()
-    kept = []
-    handle = layer.register_forward_hook(lambda module, args, output: kept.append(output))
+def build(name: str) -> torch.nn.Module:
+    """Return a model with random weights."""
+    torch.manual_seed(0)
+    if name == 'resnet50':
+        from mmdet.models.backbones import ResNet
+
+        model = ResNet(50)
+    elif name == 'swin_t':
+        from mmdet.models.backbones import SwinTransformer
+
+        model = SwinTransformer()
+    else:
+        from mmsterf.models import MetaSDT
+
+        model = calibrated(MetaSDT('tiny'), Noise(2, (3, 256, 256), seed=1))
+    model.eval()
+    return model.requires_grad_(True)
+
+
+def run_to(model, layers: list, x: torch.Tensor) -> list[tuple]:
+    """One forward pass; return the layers' outputs and the gradients of their centres."""
+    kept = {}
+    handles = [
+        model.get_submodule(n).register_forward_hook(lambda m, args, y, n=n: kept.setdefault(n, y)) for n in layers
+    ]
     model(x)
-    handle.remove()
-    seed = torch.zeros_like(kept[0])
-    seed[..., seed.shape[-2] // 2, seed.shape[-1] // 2] = 1
-    kept[0].backward(seed)
-    model.zero_grad()
-    return x.grad[0].abs().mean(0).double().numpy()
+    for handle in handles:
+        handle.remove()
+    return [(kept[n], centre_of(kept[n])) for n in layers]
 
 
-class Clock:
-    """Add up processor and wall time."""
+def centre_of(y: torch.Tensor) -> torch.Tensor:
+    """Ones at the centre of a map (N, C, H, W) or of a square of tokens (N, L, C)."""
+    seed = torch.zeros_like(y)
+    if y.ndim == 3:
+        side = math.isqrt(y.shape[1])
+        seed[:, side // 2 * side + side // 2] = 1
+    else:
+        seed[..., y.shape[-2] // 2, y.shape[-1] // 2] = 1
+    return seed
 
-    def __init__(self) -> None:
-        self.cpu = self.wall = 0.0
 
-    def __enter__(self) -> None:
-        self.start = time.process_time(), time.perf_counter()
+def script(model, layers: list, images) -> np.ndarray:
+    """One forward pass per input, one backward pass per layer."""
+    model.requires_grad_(False)
+    maps = []
+    for image in images:
+        x = image.float()[None].requires_grad_()
+        outputs = run_to(model, layers, x)
+        found = []
+        while outputs:
+            y, seed = outputs.pop()
+            (grad,) = torch.autograd.grad(y, x, seed, retain_graph=bool(outputs))
+            found.insert(0, grad[0].abs().mean(0).numpy())
+        maps.append(found)
+    return np.array(maps)
 
-    def __exit__(self, *_) -> None:
-        self.cpu += time.process_time() - self.start[0]
-        self.wall += time.perf_counter() - self.start[1]
+
+def passes(model, layers: list, images) -> np.ndarray:
+    """One forward and one backward pass per input and layer."""
+    maps = []
+    for image in images:
+        found = []
+        for n in layers:
+            x = image.float()[None].requires_grad_()
+            ((y, seed),) = run_to(model, [n], x)
+            y.backward(seed)
+            model.zero_grad()
+            found.append(x.grad[0].abs().mean(0).numpy())
+        maps.append(found)
+    return np.array(maps)
+
+
+def core(model, layers: list, images) -> np.ndarray:
+    """This project's."""
+    results = st_erf(model, images, layers, batch_size=1, keep_samples=True)
+    return np.stack([results[n].samples[:, 0] for n in layers], axis=1)
+
+
+def measure_one(args: argparse.Namespace) -> None:
+    """Time one procedure with one model in this process; write its maps."""
+    (name,), procedure = args.models, args.procedure
+    torch.set_num_threads(args.threads)
+    model = build(name)
+    work = globals()[procedure]
+    work(model, MODELS[name], Noise(1, (3, 64, 64)))  # warm up
+    images = Noise(1 if procedure == 'passes' else args.num, (3, args.size, args.size))
+    start = time.perf_counter()
+    maps = work(model, MODELS[name], images)
+    seconds = (time.perf_counter() - start) / len(images)
+    np.save(args.out, maps)
+    print(json.dumps({'seconds': seconds, 'mb': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
 
 
 def main() -> None:
-    """Run both and print times, ratio and difference."""
+    """Run all procedures with all models, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--num', type=int, default=20, help='inputs (default 20)')
-    parser.add_argument('--size', type=int, nargs=2, default=(224, 224), help='input size (default 224 224)')
+    parser.add_argument('--size', type=int, default=1024, help='height and width (default 1024)')
+    parser.add_argument('--num', type=int, default=3, help='inputs of (a) and (c) (default 3)')
+    parser.add_argument('--models', nargs='+', default=list(MODELS), choices=MODELS, help='default: all')
     parser.add_argument('--threads', type=int, default=torch.get_num_threads(), help="torch threads (default: torch's)")
-    parser.add_argument('--mixer', default='ConvMixer', help='ConvMixer (default), MLPixer or SRB')
-    parser.add_argument('--batch-size', type=int, default=4, help='of the core (default 4)')
+    parser.add_argument('--procedure', choices=PROCEDURES, help=argparse.SUPPRESS)
     parser.add_argument('--out', help='also write the numbers to this JSON file')
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(0)
-    data = Noise(args.num, (3, *args.size))
-    model = calibrated(MetaSDT('tiny', dict(type=args.mixer)), Noise(4, data.shape, seed=1)).requires_grad_(True)
-    layers = [n for n, _ in model.named_modules() if n.endswith('attn.proj')]
-    usual_map(model, model.get_submodule(layers[0]), data[0].float())  # warm up
-
-    usual, ours = Clock(), Clock()
-    means = {n: np.zeros(args.size) for n in layers}
-    core = {n: np.zeros(args.size) for n in layers}
-    parts = [range(i, min(i + 10, args.num)) for i in range(0, args.num, 10)]
-    for part in tqdm(parts, desc='inputs', unit='part'):
-        with usual:
-            for i in part:
-                image = data[i].float()
-                for n in layers:
-                    means[n] += usual_map(model, model.get_submodule(n), image) / args.num
-        with ours:
-            found = st_erf(model, [data[i] for i in part], layers, batch_size=args.batch_size)
-        for n in layers:
-            core[n] += found[n].spatial() * len(part) / args.num
-    peak = max(m.max() for m in means.values())
-    result = {
-        'layers': len(layers),
-        'inputs': args.num,
-        'size': list(args.size),
-        'threads': args.threads,
-        'batch_size': args.batch_size,
-        'usual_cpu_s': round(usual.cpu, 2),
-        'core_cpu_s': round(ours.cpu, 2),
-        'cpu_ratio': round(usual.cpu / ours.cpu, 2),
-        'usual_wall_s': round(usual.wall, 2),
-        'core_wall_s': round(ours.wall, 2),
-        'wall_ratio': round(usual.wall / ours.wall, 2),
-        'largest_map_value': float(peak),
-        'largest_difference': float(max(np.abs(core[n] - means[n]).max() for n in layers)),
-    }
-    print(json.dumps(result, indent=2))
+    if args.procedure:
+        measure_one(args)
+        return
+    table = {}
+    with tempfile.TemporaryDirectory() as folder, tqdm(total=3 * len(args.models), unit='process') as bar:
+        for name in args.models:
+            maps, rows = {}, {}
+            for procedure in PROCEDURES:
+                file = Path(folder, f'{procedure}.npy')
+                command = [sys.executable, '-W', 'ignore', __file__, '--models', name, '--procedure', procedure]
+                numbers = ['--size', args.size, '--num', args.num, '--threads', args.threads, '--out', file]
+                text = subprocess.run(
+                    command + list(map(str, numbers)), check=True, stdout=subprocess.PIPE, text=True
+                ).stdout
+                rows[procedure], maps[procedure] = json.loads(text.splitlines()[-1]), np.load(file)
+                bar.update()
+            peaks = maps['script'].max((2, 3))
+            found = [np.abs(maps[p] - maps['script'][: len(maps[p])]).max((2, 3)) / peaks[: len(maps[p])] for p in maps]
+            difference = float(max(f.max() for f in found))
+            assert peaks.min() > 0 and difference < SAME, (
+                f'{name}: maps differ by {difference:.1e} of the largest value'
+            )
+            table[name] = {**rows, 'difference': difference}
+    print(f'{args.size}x{args.size}, 4 layers, {args.threads} threads\n')
+    print('| model | script, s | MB | passes, s | MB | core, s | MB | script / core | passes / core | difference |')
+    print('|---|---|---|---|---|---|---|---|---|---|')
+    for name, row in table.items():
+        cells = [f'{row[p]["seconds"]:.1f} | {row[p]["mb"]:.0f}' for p in PROCEDURES]
+        ratios = [f'{row[p]["seconds"] / row["core"]["seconds"]:.1f}' for p in PROCEDURES[:2]]
+        print(f'| {name} | {" | ".join(cells + ratios)} | {row["difference"]:.0e} |')
     if args.out:
-        replace_file(args.out, lambda path: path.write_text(json.dumps(result, indent=2) + '\n'))
+        replace_file(args.out, lambda path: path.write_text(json.dumps(table, indent=2) + '\n'))
 
 
 if __name__ == '__main__':

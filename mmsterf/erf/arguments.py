@@ -82,7 +82,15 @@ def parse(argv: Optional[list[str]] = None) -> argparse.Namespace:
     )
     add('--input-time', default='auto', help='what the model takes: image, sequence or folded (default: by T)')
     add('--step', default='last', help='output step: last (default), all, sum, or an index')
-    add('--batch-size', type=arguments.count, default=4, help='inputs per forward pass; bounds the memory (default 4)')
+    add(
+        '--batch-size',
+        type=arguments.count,
+        default=4,
+        help='most inputs per forward pass (default 4); fewer where they would take more than --memory',
+    )
+    add(
+        '--memory', type=arguments.number(above=0), metavar='GIB', help='memory for a batch (default: half of the free)'
+    )
     add(
         '--calibrate',
         type=arguments.whole(0, 10**6),

@@ -94,8 +94,8 @@ def analyse(model: Union[str, Spec], checkpoint: Optional[str], args: argparse.N
         with bar(name) as progress:
             return st_erf(
                 model, inputs, layers, position=args.position, step=args.step, batch_size=args.batch_size,
-                axes=args.axes, progress=progress, in_front_of_norms=not args.layers, signed=signed, notify=notify,
-                keep_samples=args.compare, **how,
+                memory=args.memory, axes=args.axes, progress=progress, in_front_of_norms=not args.layers, signed=signed,
+                notify=notify, keep_samples=args.compare, **how,
             )  # fmt: skip
 
     results = run(args.signed)

@@ -26,7 +26,7 @@ from .ending import ending
 from .gains import about_raised, about_zero, raise_gains, zero_gains
 from .inputs import INPUTS, Position, batched, chain, locate, locate_in, pack, samples_of
 from .layers import Layer, probe, select
-from .memory import Meter, TooLarge, batch_within, limit_of, too_large
+from .memory import Meter, TooLarge, batch_within, limits_of, too_large
 from .notes import in_front, notes_on
 from .state import untouched
 
@@ -124,7 +124,7 @@ def st_erf(
             over the steps that have it), or 'sum' (all steps at once, as published for the spatial ERF; the delay is
             averaged out).
         batch_size: Most inputs per forward pass; the first runs alone, and shows how many stay within `memory`.
-        memory: GiB that the analysis may take; default is half of what is free.
+        memory: GiB that a batch may take; default is half of what is free.
         forward: ``forward(model, x)`` runs the model; default ``model(x)``.
         progress: ``progress(done, total)`` is called after every back-propagation; total is 0 when unknown.
         in_front_of_norms: Take the layer in front where one ends in a layer norm, behind which ones may cancel.
@@ -139,6 +139,7 @@ def st_erf(
 
     Raises:
         ValueError: If an argument is out of range, or a layer cannot be analysed; the message lists those that can.
+            If one input takes more than `memory` (by default, all that is free); the message names a size that fits.
     """
     _check(time_steps, input_time, axes, step, batch_size)
     samples, total, input_time = samples_of(inputs, input_time, time_steps)
@@ -149,18 +150,18 @@ def st_erf(
             raise ValueError('inputs are empty')
         size = tuple(first.shape[-2:])
         locate(position, size, size)  # before any work
-        limit = limit_of(memory, like.device)
+        limit, most = limits_of(memory, like.device)
         x, graph = pack([first], input_time, like), {}
         layers = [layers] if isinstance(layers, (str, nn.Module)) else list(layers)
         short = ending(bare, layers, forward) if time_steps == 1 else forward  # steps may be calls
         raised = raise_gains(bare, lambda: run(bare, x.detach(), short)) if unit_gains else []
         try:
-            with Meter(bare, limit) as meter, contiguous_gradients(bare), zero_gains(bare) as gains:
+            with Meter(bare, most) as meter, contiguous_gradients(bare), zero_gains(bare) as gains:
                 chosen, usable = _chosen(bare, x, size, layers, time_steps, axes, forward, short, graph, meter)
         except TooLarge:
             graph.clear()
-            text = too_large(bare, first, limit, lambda s: run(bare, pack([s], input_time, like), forward))
-            raise ValueError(text) from None
+            again = partial(_again, bare, input_time, like, forward)
+            raise ValueError(too_large(bare, first, most, memory is not None, again)) from None
         _check_steps(chosen, step)
         if in_front_of_norms:
             chosen = list({c.name: c for c in (in_front(layer, usable) for layer in chosen)}.values())
@@ -216,6 +217,10 @@ def st_erf(
                 notify(note)
         told.update(notes)
     return result
+
+
+def _again(model, input_time, like, forward, sample: Tensor) -> None:
+    run(model, pack([sample], input_time, like), forward)
 
 
 def _chosen(

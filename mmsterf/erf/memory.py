@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 GIB = 2**30
-TEMPORARY = 3
-"""Largest tensors that a backward pass holds at a time beside what the forward pass has saved."""
+TEMPORARY = 14
+"""Times the largest saved tensor that both passes hold beside what is saved: gradients, columns of convolutions."""
 _CGROUP = Path('/sys/fs/cgroup')
 _SHARES = (7 / 8, 3 / 4, 5 / 8, 1 / 2, 3 / 8, 1 / 4, 1 / 8)
 
@@ -45,18 +45,20 @@ def free_memory(device: torch.device) -> Optional[int]:
     return max(free, 0)
 
 
-def limit_of(memory: Optional[float], device: torch.device) -> Optional[int]:
-    """Return the bytes that an analysis may take: `memory` in GiB, by default half of what is free.
+def limits_of(memory: Optional[float], device: torch.device) -> tuple[Optional[int], Optional[int]]:
+    """Return the bytes that batches may take, and those that a single input may take; None for no limit.
+
+    With `memory` in GiB, both are that; by default they are half of what is free, and all of it.
 
     Raises:
         ValueError: If `memory` is no positive number.
     """
     if memory is None:
         free = free_memory(device)
-        return None if free is None else free // 2
+        return (None, None) if free is None else (free // 2, free)
     if isinstance(memory, bool) or not isinstance(memory, (int, float)) or not 0 < memory < float('inf'):
         raise ValueError(f'memory must be a positive number of GiB, got {memory!r}')
-    return int(memory * GIB)
+    return int(memory * GIB), int(memory * GIB)
 
 
 class TooLarge(BaseException):
@@ -118,22 +120,26 @@ class Meter:
         self.hooks.__exit__(*error)
 
 
-def too_large(model: nn.Module, sample: Tensor, limit: int, run: Callable[[Tensor], object]) -> str:
+def too_large(model: nn.Module, sample: Tensor, limit: int, asked: bool, run: Callable[[Tensor], object]) -> str:
     """Say that one input takes too much, and which size would do.
 
     Args:
         model: The model.
         sample: The input (..., H, W).
         limit: Bytes.
+        asked: Whether the limit was asked for; else it is what is free.
         run: ``run(sample)`` is the forward pass.
     """
     height, width = sample.shape[-2:]
     fits = next((size for size in _smaller(height, width) if _fits(model, sample, size, limit, run)), None)
     advice = f'{fits[0]} x {fits[1]} fits' if fits else 'no smaller size was found that fits'
-    return (
-        f'one input of {height} x {width} takes more than the memory it may take, {limit / GIB:.2g} GiB (by default '
-        f'half of what is free): {advice}, or give it more memory'
-    )
+    reason = f'than the memory asked for, {_gib(limit)}' if asked else f'memory than is free, {_gib(limit)}'
+    more = ', or ask for more' if asked else ''
+    return f'one input of {height} x {width} takes more {reason}: {advice}{more}'
+
+
+def _gib(size: int) -> str:
+    return f'{size / GIB:.3g} GiB'
 
 
 def _smaller(height: int, width: int) -> list[tuple[int, int]]:
