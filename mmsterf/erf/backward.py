@@ -5,9 +5,6 @@ import torch
 
 from .blocks import dense
 
-CANCELS = 1e-3
-"""Ones over the channels that give less than this part of what random signs give have cancelled."""
-
 
 def maps_of(
     layer, calls, x, cell, step, time_steps, input_time, num, retain, signs=False, signed=False, blocks=True
@@ -56,8 +53,3 @@ def maps_of(
         )
     t = range(time_steps)[-1 if step == 'last' else step]
     return gradient(t, retain)[:, t::-1]
-
-
-def cancelling(ones: np.ndarray, signs: np.ndarray, dtype: torch.dtype) -> bool:
-    """Tell whether ones over the channels give (next to) nothing where random signs give something."""
-    return bool(ones.sum() < max(CANCELS, 16 * torch.finfo(dtype).eps) * signs.sum())

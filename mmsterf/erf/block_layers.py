@@ -137,7 +137,33 @@ def avg_pool(func, args, kwargs):
     return wrap(values, where, x.shape)
 
 
+def resize(func, args, kwargs):
+    """Interpolation is a matrix for rows and one for columns: those of the block are enough."""
+    grad, outer, inner, *align, scale_h, scale_w = args
+    if not isinstance(grad, Block):
+        return NotImplemented
+    forward, where, values = _RESIZERS[func.overloadpacket], list(grad.where), grad.values
+    for d, scale in ((2, scale_h), (3, scale_w)):
+        n, w = inner[d], where[d]
+        unit = torch.eye(n, dtype=values.dtype, device=values.device).view(1, n, n, 1)
+        matrix = forward(unit, [outer[d - 2], 1], *align, scale, None)[0, :, :, 0]
+        matrix = at(matrix, (None, w))
+        where[d] = np.flatnonzero(matrix.any(1).cpu().numpy())
+        if not len(where[d]):
+            return NotImplemented
+        matrix = at(matrix, (where[d], None))
+        values = matrix @ values if d == 2 else values @ matrix.T
+    return wrap(values, where, inner)
+
+
+_RESIZERS = {
+    aten.upsample_nearest2d_backward: aten.upsample_nearest2d,
+    aten._upsample_nearest_exact2d_backward: aten._upsample_nearest_exact2d,
+    aten.upsample_bilinear2d_backward: aten.upsample_bilinear2d,
+    aten.upsample_bicubic2d_backward: aten.upsample_bicubic2d,
+}
 HANDLERS = {
+    **dict.fromkeys(_RESIZERS, resize),
     aten.mm: matmul, aten.bmm: matmul, aten.convolution_backward: convolution,
     aten.native_batch_norm_backward: batch_norm, aten.native_layer_norm_backward: layer_norm,
     aten._softmax_backward_data: softmax, aten._log_softmax_backward_data: softmax,

@@ -19,8 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from .axes import Order, check_order
-from .backward import cancelling, maps_of
+from .backward import maps_of
 from .blocks import guard
+from .cancelling import cancelling, cancelling_when_small
 from .capture import calls, capture, contiguous_gradients, run
 from .ending import ending
 from .gains import about_raised, about_zero, raise_gains, zero_gains
@@ -166,9 +167,12 @@ def st_erf(
         if in_front_of_norms:
             chosen = list({c.name: c for c in (in_front(layer, usable) for layer in chosen)}.values())
         cells, pixels = zip(*(locate_in(position, size, layer.grid, layer.window) for layer in chosen))
-        streams, kept, cancelled = [_Stream() for _ in chosen], [[] for _ in chosen], [None for _ in chosen]
         blocked = [gains.upstream(edge for edge, _ in graph[c.name]) for c in chosen]
         del gains
+        streams, kept = [_Stream() for _ in chosen], [[] for _ in chosen]
+        cancelled = cancelling_when_small(
+            bare, first, chosen, position, step, time_steps, input_time, axes, forward, like, signed
+        )
         # the probe was the forward pass of the first input, up to the positive part
         captured = None if signed else [graph[c.name][: calls(c, time_steps)] for c in chosen]
         del graph
@@ -184,15 +188,15 @@ def st_erf(
                     maps_of, chosen[k], captured[k], x, cells[k],
                     time_steps=time_steps, input_time=input_time, num=len(batch),
                 )  # fmt: skip
-                if cancelled[k] is None:
-                    one = partial(back, step='last' if step == 'all' else step, retain=True)
-                    signs, works = _signs(one)
-                    blocks &= works
-                    ones = one(blocks=blocks) if signed or step == 'all' else None
-                maps = back(step=step, retain=k > 0, signed=signed, blocks=blocks)
-                if cancelled[k] is None:
-                    ones = maps if ones is None else ones
-                    cancelled[k] = cancelling(ones, signs, x.dtype)
+                unknown = cancelled[k] is None
+                if unknown:
+                    other = {'step': 'last' if step == 'all' else step, 'retain': True}
+                    signs, blocks = _either(back, blocks, signs=True, **other)
+                    ones = back(blocks=blocks, **other) if signed or step == 'all' else None
+                # the first graph is kept until it is known to take blocks
+                maps, blocks = _either(back, blocks, step=step, retain=k > 0 or not streams[k].num, signed=signed)
+                if unknown:
+                    cancelled[k] = cancelling(maps if ones is None else ones, signs, x.dtype)
                 for sample in maps:
                     streams[k].add(sample)
                 if keep_samples:
@@ -257,13 +261,14 @@ class _Stream:
         return np.sqrt(self.squares / (self.num - 1) / self.num)
 
 
-def _signs(back: Callable) -> tuple[np.ndarray, bool]:
-    """Return the maps of random signs, and whether the graph takes blocks."""
-    try:
-        return back(signs=True), True
-    except (RuntimeError, TypeError, NotImplementedError) as error:
-        _LOG.debug('full gradients are computed: %s', error)
-        return back(signs=True, blocks=False), False
+def _either(back: Callable, blocks: bool, **how) -> tuple[np.ndarray, bool]:
+    """Return the maps, computed with blocks unless the graph does not take them, and whether it does."""
+    if blocks:
+        try:
+            return back(blocks=True, **how), True
+        except (RuntimeError, TypeError, NotImplementedError) as error:
+            _LOG.debug('full gradients are computed: %s', error)
+    return back(blocks=False, **how), False
 
 
 def _check(time_steps, input_time, axes, step, batch_size) -> None:

@@ -142,17 +142,21 @@ def _gib(size: int) -> str:
     return f'{size / GIB:.3g} GiB'
 
 
+def resized(sample: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return a sample (..., H, W) at another size, by its nearest pixels."""
+    frames = sample.double().reshape(-1, *sample.shape[-3:])
+    return F.interpolate(frames, size, mode='nearest').reshape(*sample.shape[:-2], *size).to(sample.dtype)
+
+
 def _smaller(height: int, width: int) -> list[tuple[int, int]]:
     sizes = [tuple(max(int(n * share) // 32 * 32, 32) for n in (height, width)) for share in _SHARES]
     return [s for s in dict.fromkeys(sizes) if s[0] <= height and s[1] <= width and s != (height, width)]
 
 
 def _fits(model, sample, size, limit, run) -> bool:
-    frames = sample.double().reshape(-1, *sample.shape[-3:])
-    small = F.interpolate(frames, size, mode='nearest').reshape(*sample.shape[:-2], *size)
     try:
         with Meter(model, limit):
-            run(small.to(sample.dtype))
+            run(resized(sample, size))
     except TooLarge:
         return False
     except Exception:  # a size that the model cannot take is no advice

@@ -116,6 +116,18 @@ def test_checkpoint_and_seed_decide_the_maps(tool, configs, tmp_path, capsys):
     assert not np.allclose(read['seed5'], read['seed6'])
 
 
+def test_what_takes_more_memory_than_allowed_is_refused(tool, configs, tmp_path, capsys):
+    out = tmp_path / 'out'
+    with pytest.raises(SystemExit) as exit_:
+        run(tool, configs['stock'], '--size', 256, 256, '--num', 2, '--memory', 0.004, '--out', out)
+    assert exit_.value.code == 1 and not out.exists()
+    text = capsys.readouterr().err
+    assert 'error: one input of 256 x 256 takes more than the memory asked for, 0.004 GiB: ' in text
+    size = text.split('GiB: ')[1].split(' fits')[0].split(' x ')
+    run(tool, configs['stock'], '--size', *size, '--num', 2, '--memory', 0.004, '--out', out)
+    assert (out / 'maps.npz').exists()
+
+
 def test_time_and_comparison(tool, configs, tmp_path, capsys):
     out = tmp_path / 'out'
     arguments = ('--size', 32, 48, '--num', 1, '--calibrate', 1, '--out', out)
