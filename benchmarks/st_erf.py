@@ -33,7 +33,7 @@ SAME = 1e-5
 MODELS = {
     'resnet50': ['layer1', 'layer2', 'layer3', 'layer4'],
     'swin_t': ['stages.0.blocks.1', 'stages.1.blocks.1', 'stages.2.blocks.5', 'stages.3.blocks.1'],
-    'meta_sdt': ['stage1b', 'stage2', 'stage3', 'stage4'],
+    'meta_sdt': ['stage1b.0', 'stage2.1', 'stage3.5', 'stage4.1'],
 }
 PROCEDURES = ('script', 'passes', 'core')
 
@@ -146,6 +146,9 @@ def main() -> None:
         measure_one(args)
         return
     table = {}
+    print(f'{args.size}x{args.size}, 4 layers, {args.threads} threads\n')
+    print('| model | script, s | MB | passes, s | MB | core, s | MB | script / core | passes / core | difference |')
+    print('|---|---|---|---|---|---|---|---|---|---|', flush=True)
     with tempfile.TemporaryDirectory() as folder, tqdm(total=3 * len(args.models), unit='process') as bar:
         for name in args.models:
             maps, rows = {}, {}
@@ -165,13 +168,9 @@ def main() -> None:
                 f'{name}: maps differ by {difference:.1e} of the largest value'
             )
             table[name] = {**rows, 'difference': difference}
-    print(f'{args.size}x{args.size}, 4 layers, {args.threads} threads\n')
-    print('| model | script, s | MB | passes, s | MB | core, s | MB | script / core | passes / core | difference |')
-    print('|---|---|---|---|---|---|---|---|---|---|')
-    for name, row in table.items():
-        cells = [f'{row[p]["seconds"]:.1f} | {row[p]["mb"]:.0f}' for p in PROCEDURES]
-        ratios = [f'{row[p]["seconds"] / row["core"]["seconds"]:.1f}' for p in PROCEDURES[:2]]
-        print(f'| {name} | {" | ".join(cells + ratios)} | {row["difference"]:.0e} |')
+            cells = [f'{rows[p]["seconds"]:.1f} | {rows[p]["mb"]:.0f}' for p in PROCEDURES]
+            ratios = [f'{rows[p]["seconds"] / rows["core"]["seconds"]:.1f}' for p in PROCEDURES[:2]]
+            print(f'| {name} | {" | ".join(cells + ratios)} | {difference:.0e} |', flush=True)
     if args.out:
         replace_file(args.out, lambda path: path.write_text(json.dumps(table, indent=2) + '\n'))
 

@@ -139,10 +139,12 @@ def avg_pool(func, args, kwargs):
 
 def resize(func, args, kwargs):
     """Interpolation is a matrix for rows and one for columns: those of the block are enough."""
-    grad, outer, inner, *align, scale_h, scale_w = args
+    grad, outer, inner, *rest = args
     if not isinstance(grad, Block):
         return NotImplemented
     forward, where, values = _RESIZERS[func.overloadpacket], list(grad.where), grad.values
+    corners = sum(a.name == 'align_corners' for a in func._schema.arguments)
+    align, (scale_h, scale_w) = rest[:corners], (*rest[corners:], None, None)[:2]
     for d, scale in ((2, scale_h), (3, scale_w)):
         n, w = inner[d], where[d]
         unit = torch.eye(n, dtype=values.dtype, device=values.device).view(1, n, n, 1)

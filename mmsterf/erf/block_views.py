@@ -97,7 +97,7 @@ def slice_(func, args, kwargs):
     w = np.arange(block.shape[d]) if block.where[d] is None else block.where[d]
     both, here, there = np.intersect1d(w, picked, return_indices=True)
     if not len(both):
-        return block.values.new_zeros(shape)
+        return wrap(block.values.new_zeros([1] * block.ndim), [np.zeros(1, int)] * block.ndim, shape)
     values = at(block.values, tuple(here if i == d else None for i in range(block.ndim)))
     return wrap(values, [there if i == d else w for i, w in enumerate(block.where)], shape)
 
