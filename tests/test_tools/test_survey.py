@@ -1,0 +1,41 @@
+"""benchmarks/survey.py: every family has a config, and a run is judged by what it left."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+spec = importlib.util.spec_from_file_location('survey', Path(__file__).parents[2] / 'benchmarks' / 'survey.py')
+survey = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(survey)
+
+FINE, NOISE = {'layer': 'a', 'cancels': False, 'nonzero': 0.5}, {'layer': 'b', 'cancels': True, 'nonzero': 1.0}
+EMPTY = {'layer': 'c', 'cancels': False, 'nonzero': 0.0}
+TRACE = 'Traceback (most recent call last):\n  File "a.py", line 1\nKeyError: 3\n'
+
+
+def test_every_family_has_a_small_config():
+    found = survey.families()
+    assert len(found) == 168
+    assert found['mmdet/retinanet'] == 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'
+    assert found['mmseg/segformer'] == 'mmseg::segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py'
+
+
+@pytest.mark.parametrize(
+    ('code', 'log', 'rows', 'expected'),
+    [
+        (0, 'x: 100%\rwarning: x: look\n', [FINE], ('fine', '1 maps; x: look')),
+        (0, '', [FINE, NOISE, EMPTY], ('wrong', 'b is noise, c is empty')),
+        (1, 'x\nerror: no such thing\n', None, ('refused', 'no such thing')),
+        (1, 'error: one\nerror: two\n', None, ('wrong', "status 1: ['error: two']")),
+        (1, TRACE, None, ('wrong', 'KeyError: 3')),
+        (1, 'error: the survey has no network, and something asked for it\n', None, ('wrong', 'asks for the network')),
+        (-9, '', None, ('wrong', 'killed by signal 9')),
+        (None, '', None, ('wrong', 'ran out of time')),
+    ],
+)
+def test_runs_are_judged(tmp_path, code, log, rows, expected):
+    if rows:
+        (tmp_path / 'metrics.json').write_text(json.dumps({'layers': rows}))
+    assert survey.judge(code, log, tmp_path) == expected
