@@ -129,13 +129,21 @@ def check_start(model: nn.Module, checkpoint: Optional[str], resume: bool) -> No
         'not in it': sorted(counted - set(state)),
         'of another shape in it': sorted((counted & set(state)) - fitting),
     }
-    text = '; '.join(
-        f'{len(keys)} {what} ({", ".join(keys[:4])}{", ..." * (len(keys) > 4)})' for what, keys in lists.items() if keys
-    )
+    text = '; '.join(f'{len(keys)} {what} ({", ".join(_places(keys))})' for what, keys in lists.items() if keys)
     notice(
         f'load_from={checkpoint}: {len(fitting)} of {len(counted)} tensors are loaded, the others start at random: '
         f'{text}'
     )
+
+
+def _places(keys: list, most: int = 12) -> list:
+    """Names of tensors, or if there are many, of the modules that hold all of them."""
+    names = list(keys)
+    for depth in (4, 3, 2, 1):
+        if len(names) <= most:
+            break
+        names = list(dict.fromkeys('.'.join(key.split('.')[:depth]) for key in keys))
+    return names
 
 
 @contextmanager

@@ -26,6 +26,8 @@ def read_config(path: str) -> Config:
     Raises:
         InvalidInput: If it is not there or no config, with file and line of what is wrong.
     """
+    import mmsterf.registry  # noqa: F401  makes `mmsterf::` known, also in a _base_
+
     package, inside, file = path.partition('::')
     with reading(path):
         if inside:

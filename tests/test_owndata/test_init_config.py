@@ -226,6 +226,37 @@ def test_broken_images_are_named(tmp_path):
     assert not (tmp_path / 'a.py').exists()
 
 
+def test_weights_decide_the_form_of_a_model(tmp_path, capfd):
+    """A published detector keeps its form, but for its classes; a backbone goes below a head of our own."""
+    from mmengine.registry import MODELS
+
+    data = tmp_path / 'data'
+    data.mkdir()
+    made.make_coco(data)
+    cfg = load_config('mmsterf::mask_rcnn_sdt_mlpixer_tiny.py')
+    with MODELS.switch_scope_and_registry('mmdet') as registry:
+        state = registry.build(cfg.model).state_dict()
+    torch.save({'state_dict': state}, tmp_path / 'whole.pth')
+    backbone = {key: value for key, value in state.items() if key.startswith('backbone.')}
+    torch.save({'state_dict': backbone}, tmp_path / 'backbone.pth')
+    make_config(str(data), 'det', out=str(tmp_path / 'a.py'), pretrained=str(tmp_path / 'whole.pth'))
+    told = ''.join(capfd.readouterr())
+    heads = [f'{head}.{kind}' for head in ('bbox_head.fc_cls', 'bbox_head.fc_reg', 'mask_head.conv_logits.op')
+             for kind in ('bias', 'weight')]  # fmt: skip
+    assert '6 of another shape in it' in told and all(f'roi_head.{name}' in told for name in heads[:4])
+    first = load_config(str(tmp_path / 'a.py'))
+    assert first.load_from == str(tmp_path / 'whole.pth') and first.model.neck.get('norm_cfg') is None
+    assert first.model.backbone.get('attention_scale', 'published') == 'published'
+    make_config(str(data), 'det', out=str(tmp_path / 'b.py'), pretrained=str(tmp_path / 'backbone.pth'))
+    second = load_config(str(tmp_path / 'b.py'))
+    assert f'loaded all {len(backbone)} tensors' in ''.join(capfd.readouterr())
+    assert second.model.backbone.init_cfg.checkpoint == str(tmp_path / 'backbone.pth')
+    assert second.model.neck.norm_cfg.type == 'BN' and not second.get('load_from')
+    torch.save({'state_dict': {'fc.weight': torch.zeros(1)}}, tmp_path / 'other.pth')
+    with pytest.raises(InvalidInput, match=r"holds no backbone of a model; the first name in it is 'fc.weight'"):
+        make_config(str(data), 'det', out=str(tmp_path / 'c.py'), pretrained=str(tmp_path / 'other.pth'))
+
+
 def test_unknown_models_and_places(tmp_path):
     with pytest.raises(InvalidInput, match='--model x: valid for seg are sdt_conv, '):
         make_config(str(tmp_path), 'seg', model='x', out=str(tmp_path / 'a.py'))
