@@ -68,7 +68,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     full = load_config(str(config)).max_iters
     seconds = _seconds(config)
     iters = max(1, min(full, int(args.minutes * 60 / seconds)))
-    print(f'{seconds:.2f} s for an iteration here: {iters} iterations take about {iters * seconds / 60:.0f} minutes')
+    print(f'{seconds:.2f} s for an iteration here: {iters} iterations take about {iters * seconds / 60:.2g} minutes')
     if iters < full:
         _run(*make, '--iters', iters, '--quick')
     _run('train.py', config, '--work-dir', work_dir)

@@ -54,7 +54,7 @@ def _class_lines(classes: list) -> list:
     """`classes = (...)`, on as many lines as it takes."""
     names = [f'{name!r},' for name in classes]
     if sum(map(len, names)) + len(names) < 100:
-        return [f'classes = ({" ".join(names)})']
+        return [f'classes = ({" ".join(names).rstrip("," if len(names) > 1 else "")})']
     lines = ['   ']
     for name in names:
         if len(lines[-1]) + len(name) > 118:
@@ -163,7 +163,7 @@ def _detection(found: Found, plan: Plan, base, new: str, kind, weights) -> list:
         '# ratios (height / width) of the objects at this scale.',
         "norm_cfg = dict(type='BN')",
         'model = dict(',
-        *(["    type='mmsterf.FasterRCNN',  # not all objects have masks"] * (not found.masks)),
+        *(["    type='mmsterf.FasterRCNN',  # boxes only"] * (not found.masks)),
         f'    {_backbone(base, kind, weights)},',
         f'    neck=dict(out_channels={c}, norm_cfg=norm_cfg),',
         '    rpn_head=dict(',
