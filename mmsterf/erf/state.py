@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
+_CHECKPOINTING = ('with_cp', 'use_checkpoint', 'grad_checkpointing', 'gradient_checkpointing')
+"""Switches for activation checkpointing, which does not work with gradients of the input alone."""
 _WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 
 
@@ -94,6 +96,8 @@ def untouched(model: nn.Module) -> Iterator[nn.Module]:
     try:
         with same_randomness():
             for parent in list(model.modules()):
+                switches = {k: False for k in _CHECKPOINTING if vars(parent).get(k) is True}
+                vars(parent).update(switches)
                 for name, child in parent._modules.items():
                     if child is not None and unwrap(child) is not child:
                         parent._modules[name] = unwrap(child)

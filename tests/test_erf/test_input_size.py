@@ -3,7 +3,9 @@
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
+from mmsterf.erf import Noise, st_erf
 from mmsterf.erf.shapes import fitting_size, input_channels
 
 
@@ -79,3 +81,20 @@ def test_the_model_is_left_as_it_was():
     assert model.training and model[0].weight.requires_grad and model[0].weight.grad is None
     assert not any(m._forward_pre_hooks for m in model.modules())
     assert torch.equal(torch.get_rng_state(), random)
+
+
+class Checkpointed(nn.Module):
+    """Recomputes its activations, as backbones with ``with_cp=True`` do."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.with_cp = nn.Conv2d(3, 2, 3, padding=1), True
+
+    def forward(self, x):
+        return checkpoint(self.conv, x, use_reentrant=True) if self.with_cp and x.requires_grad else self.conv(x)
+
+
+def test_models_with_activation_checkpointing():
+    model = Checkpointed()
+    found = st_erf(model, Noise(1, (3, 8, 8)), ['conv'])['conv'].mean
+    assert (found[0] > 0).sum() == 9 and model.with_cp
