@@ -1,7 +1,9 @@
-"""Shared by all tests: golden data, and seeds."""
+"""Shared by all tests: golden data, what is logged, and seeds."""
 
 import importlib.util
+import io
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +51,18 @@ class Golden:
 def golden():
     """Load golden data by name: ``golden('backbone_srb_r4')``."""
     return Golden
+
+
+@pytest.fixture
+def logged():
+    """What mmengine's current logger says meanwhile, as a stream; loggers of other tests write where those looked."""
+    from mmengine.logging import MMLogger
+
+    name = 'what a test logs'
+    stream = io.StringIO()
+    MMLogger.get_instance(name).addHandler(logging.StreamHandler(stream))
+    yield stream
+    MMLogger._instance_dict.pop(name, None)
 
 
 @pytest.fixture(autouse=True)

@@ -233,7 +233,7 @@ def load(path, **kwargs):
     return LoadEvents(STEPS, **kwargs)(dict(img_path=str(path), height=SIZE[0], width=SIZE[1]))
 
 
-def test_load_events(tmp_path, capsys):
+def test_load_events(tmp_path, logged):
     made = events()
     made['x'][:7] += 100
     path = write(tmp_path / 'a.dat', made)
@@ -246,9 +246,9 @@ def test_load_events(tmp_path, capsys):
     with open(tmp_path / 'cut.dat', 'wb') as cut:
         cut.write(path.read_bytes()[:-3])
     load(tmp_path / 'cut.dat')
-    said = capsys.readouterr()
-    assert '7 events outside the sensor of width 32 and height 24' in said.out + said.err
-    assert '5 bytes at its end are no whole event' in said.out + said.err
+    said = logged.getvalue()
+    assert '7 events outside the sensor of width 32 and height 24' in said
+    assert '5 bytes at its end are no whole event' in said
 
 
 def test_load_events_refuses(tmp_path):

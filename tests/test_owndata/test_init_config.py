@@ -226,7 +226,7 @@ def test_broken_images_are_named(tmp_path):
     assert not (tmp_path / 'a.py').exists()
 
 
-def test_weights_decide_the_form_of_a_model(tmp_path, capfd):
+def test_weights_decide_the_form_of_a_model(tmp_path, capfd, logged):
     """A published detector keeps its form, but for its classes; a backbone goes below a head of our own."""
     from mmengine.registry import MODELS
 
@@ -240,7 +240,7 @@ def test_weights_decide_the_form_of_a_model(tmp_path, capfd):
     backbone = {key: value for key, value in state.items() if key.startswith('backbone.')}
     torch.save({'state_dict': backbone}, tmp_path / 'backbone.pth')
     make_config(str(data), 'det', out=str(tmp_path / 'a.py'), pretrained=str(tmp_path / 'whole.pth'))
-    told = ''.join(capfd.readouterr())
+    told = ''.join(capfd.readouterr()) + logged.getvalue()
     heads = [f'{head}.{kind}' for head in ('bbox_head.fc_cls', 'bbox_head.fc_reg', 'mask_head.conv_logits.op')
              for kind in ('bias', 'weight')]  # fmt: skip
     assert '6 of another shape in it' in told and all(f'roi_head.{name}' in told for name in heads[:4])
@@ -249,7 +249,7 @@ def test_weights_decide_the_form_of_a_model(tmp_path, capfd):
     assert first.model.backbone.get('attention_scale', 'published') == 'published'
     make_config(str(data), 'det', out=str(tmp_path / 'b.py'), pretrained=str(tmp_path / 'backbone.pth'))
     second = load_config(str(tmp_path / 'b.py'))
-    assert f'loaded all {len(backbone)} tensors' in ''.join(capfd.readouterr())
+    assert f'loaded all {len(backbone)} tensors' in logged.getvalue()
     assert second.model.backbone.init_cfg.checkpoint == str(tmp_path / 'backbone.pth')
     assert second.model.neck.norm_cfg.type == 'BN' and not second.get('load_from')
     torch.save({'state_dict': {'fc.weight': torch.zeros(1)}}, tmp_path / 'other.pth')
