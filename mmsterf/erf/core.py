@@ -204,7 +204,7 @@ def st_erf(
                 done += len(batch)
                 if progress:
                     progress(done, total * len(chosen))
-            captured = x = None
+            captured = x = back = None  # `back` holds the graph, too
     result, told = {}, set()
     zero = about_zero(list(dict.fromkeys(name for names in blocked for name in names)))
     parts = zip(chosen, streams, cells, pixels, cancelled, kept, blocked)

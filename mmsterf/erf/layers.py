@@ -158,8 +158,10 @@ def probe(
 
     def runs(module):
         # a Sequential may be run child by child; its output is then that of its last child
-        aside = isinstance(module, nn.Sequential) and len(module) and not calls[names[module]]
-        return runs(module[-1]) if aside else module
+        # (a loop: a function that names itself would keep the graph until the garbage collector comes)
+        while isinstance(module, nn.Sequential) and len(module) and not calls[names[module]]:
+            module = module[-1]
+        return module
 
     layers, reasons, origins, graph = {}, {}, {}, {} if graph is None else graph
     for module, name in names.items():

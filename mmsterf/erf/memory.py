@@ -99,7 +99,8 @@ class Meter:
             self.largest = max(self.largest, size)
             if self.limit is not None and self.need > self.limit:
                 raise TooLarge
-        return tensor, None if tensor.is_inference() else tensor._version
+        version = None if tensor.is_inference() else tensor._version
+        return tensor.detach(), version  # the tensor itself may hold the graph, and the graph would hold it
 
     @staticmethod
     def _unpack(packed) -> Tensor:

@@ -1,5 +1,7 @@
 """Memory: what a pass saves, how many inputs fit, and what is said where one does not."""
 
+import gc
+
 import numpy as np
 import pytest
 import torch
@@ -77,6 +79,43 @@ def test_what_does_not_fit_is_refused_with_a_size_that_does(monkeypatch):
 def test_memory_has_to_be_a_positive_number(value):
     with pytest.raises(ValueError, match='memory must be a positive number of GiB'):
         st_erf(Network(), Noise(1, (3, 16, 16)), '3', memory=value)
+
+
+def test_graphs_are_freed_before_the_next_pass():
+    """In-place activations, as in stock ResNets: what the graph of one input holds must not outlive it."""
+    alive = []
+
+    class Counted(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.token = Token()
+            return 2 * x
+
+        @staticmethod
+        def backward(ctx, grad):
+            return 2 * grad
+
+    class Token:
+        def __init__(self):
+            alive.append(1)
+
+        def __del__(self):
+            alive.pop()
+
+    class Stage(nn.Module):
+        def forward(self, x):
+            counts.append(len(alive))
+            return Counted.apply(x)
+
+    counts = []
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), Stage(), nn.ReLU(True), nn.Conv2d(4, 4, 3), nn.ReLU(True))
+    gc.disable()
+    try:
+        for _ in range(2):
+            st_erf(model, Noise(3, (3, 16, 16)), ['1', '4'], batch_size=1)
+    finally:
+        gc.enable()
+    assert counts == [0] * 6 and not alive
 
 
 def test_free_memory_and_batches():
