@@ -64,9 +64,8 @@ class _Count(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad: Tensor, _):
         (inside,) = ctx.saved_tensors
-        if (
-            type(grad) is not Tensor
-        ):  # a gradient that knows where it is zero (`mmsterf.erf.blocks`) multiplies there only
+        if type(grad) is not Tensor:
+            # A gradient that knows where it is zero (`mmsterf.erf.blocks`) multiplies there only.
             return grad * inside * ctx.gain, None, None, None
         # Bytes, because torch's conversions of booleans are slow on CPU; here, because tracing a forward pass takes no
         # view of booleans. The product has the layout of the mask, not of the gradient: torch's CPU batch norm misreads
