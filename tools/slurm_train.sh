@@ -2,18 +2,12 @@
 # Train on a Slurm cluster, one torchrun per machine: tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [options of train.py]
 # GPUS processes in all (8), GPUS_PER_NODE per machine (8), CPUS_PER_TASK cores per process (5), SRUN_ARGS for srun, PORT.
 set -euo pipefail
+source "$(dirname "$0")/launch.sh"
 
 if [ $# -lt 4 ]; then
     echo "usage: [GPUS= GPUS_PER_NODE= CPUS_PER_TASK= SRUN_ARGS= PORT=] $0 PARTITION JOB_NAME CONFIG WORK_DIR [options of train.py]" >&2
     exit 2
 fi
-# Numbers that are none would end in a traceback of torchrun.
-check() {
-    if ! [[ $2 =~ ^[0-9]{1,6}$ ]] || [ "$((10#$2))" -lt "$3" ] || [ "$((10#$2))" -gt "$4" ]; then
-        echo "error: $1 must be a whole number from $3 to $4, got '$2'" >&2
-        exit 2
-    fi
-}
 check GPUS "${GPUS:-8}" 1 100000
 check GPUS_PER_NODE "${GPUS_PER_NODE:-8}" 1 1024
 check CPUS_PER_TASK "${CPUS_PER_TASK:-5}" 1 10000
