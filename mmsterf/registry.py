@@ -20,6 +20,7 @@ from mmengine.config import utils as _utils
 from mmengine.hub import hub as _hub
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
@@ -29,12 +30,9 @@ _TASKS = [f'mmsterf.models.{task}' for task in ('det', 'seg') if find_spec(f'mm{
 _TASKS += [] if missing_for_pretraining() else ['mmsterf.models.cls']
 
 MODELS = Registry('model', scope='mmsterf', parent=MMENGINE_MODELS, locations=['mmsterf.models', *_TASKS])
-DATASETS = Registry(
-    'dataset',
-    scope='mmsterf',
-    parent=MMENGINE_DATASETS,
-    locations=['mmsterf.datasets.event_coco'] if find_spec('mmdet') else [],
-)
+_EVENTS = ['mmsterf.datasets.event_coco'] if find_spec('mmdet') else []
+DATASETS = Registry('dataset', scope='mmsterf', parent=MMENGINE_DATASETS, locations=_EVENTS)
+METRICS = Registry('metric', scope='mmsterf', parent=MMENGINE_METRICS, locations=_EVENTS)
 HOOKS = Registry('hook', scope='mmsterf', parent=MMENGINE_HOOKS, locations=['mmsterf.hooks'])
 TRANSFORMS = Registry(
     'transform',

@@ -91,10 +91,10 @@ def _predict(predictor, items, out: Path, score: float) -> tuple:
 
     from tqdm import tqdm
 
+    from mmsterf.inference.predictor import TASKS
     from mmsterf.inference.writing import Pictures
 
-    task = {'mmdet': 'det', 'mmseg': 'seg', 'mmpretrain': 'cls'}[predictor.scope]
-    results = import_module(f'mmsterf.inference.{task}').Results(predictor, out, score)
+    results = import_module(f'mmsterf.inference.{TASKS[predictor.scope]}').Results(predictor, out, score)
     failed, number, converted = [], 0, Counter()
     with Pictures(out / 'pictures') as pictures:
         for item in tqdm(items, total=items.total, desc='predict', unit='image', dynamic_ncols=True):

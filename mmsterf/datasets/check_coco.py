@@ -139,8 +139,13 @@ def _images(report: Report, file: str, entries: list) -> dict:
         name = entry.get('file_name')
         if not isinstance(name, str) or not name:
             report.error('file_name', f'{where} has the file_name {short(name)}; it must be that of an image')
-        elif names.setdefault(name, index) != index:
-            report.warning('file twice', f'{where} is the file {short(name)} of images[{names[name]}] once more')
+        elif names.setdefault((name, str(entry.get('event_end'))), index) != index:
+            before = names[name, str(entry.get('event_end'))]
+            report.warning('file twice', f'{where} is the file {short(name)} of images[{before}] once more')
+        if 'event_end' in entry and not _is_integer(entry['event_end']):
+            report.error(
+                'event_end', f'{where} has the event_end {short(entry["event_end"])}; it must be whole microseconds'
+            )
         for key in ('width', 'height'):
             side = entry.get(key)
             if not _is_number(side) or side < 1:

@@ -7,6 +7,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from mmsterf.errors import InvalidInput
+from mmsterf.events import is_recording, open_recording
+
 
 def image_error(path: str, *, whole: bool = True) -> Optional[str]:
     """What is wrong with an image or label map file, or None.
@@ -26,6 +29,8 @@ def read_image(path: str, *, whole: bool = True, flag: int = cv2.IMREAD_COLOR) -
     """
     if os.path.isdir(path):
         return None, 'is a folder', None
+    if is_recording(path):
+        return _read_recording(path)
     try:
         with open(path, 'rb') as stream:
             content = stream.read(-1 if whole else 64)
@@ -49,6 +54,15 @@ def read_image(path: str, *, whole: bool = True, flag: int = cv2.IMREAD_COLOR) -
     if pixels is None:
         return None, f'is a {kind} file that cannot be decoded: it is truncated or damaged', None
     return pixels.shape[1::-1], None, _odd(path, content, kind, mode, pixels)
+
+
+def _read_recording(path: str) -> tuple:
+    """The same of an event recording, whose size is None where it does not say it."""
+    try:
+        size = open_recording(path).size
+    except InvalidInput as error:
+        return None, str(error).removeprefix(f'{path}: '), None
+    return size and size[::-1], None, None
 
 
 def _odd(path: str, content: bytes, kind: str, mode: str, pixels: np.ndarray) -> Optional[str]:

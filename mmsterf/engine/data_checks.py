@@ -17,6 +17,7 @@ from mmsterf.errors import InvalidInput
 from .config import dataset_leaves
 from .data_reading import build_dataset, is_segmentation, read_all, read_some_maps
 
+_METRICS = ('CocoMetric', 'EventCocoMetric')
 _ALL = 'tools/misc/check_data.py CONFIG lists all'
 
 
@@ -117,7 +118,7 @@ def _metrics(cfg: Config, split: str) -> list:
     if isinstance(evaluator, dict):
         evaluator = evaluator.get('metrics', [evaluator])
     metrics = evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]
-    return [metric for metric in metrics if str(metric.get('type')).rpartition('.')[2] == 'CocoMetric']
+    return [metric for metric in metrics if str(metric.get('type')).rpartition('.')[2] in _METRICS]
 
 
 def _check_leaf(leaf: dict, kind: type, split: str, metrics: list) -> Optional[Report]:
@@ -142,7 +143,7 @@ def _reads_coco(kind: type) -> bool:
     return (
         issubclass(kind, CocoDataset)
         and kind.load_data_list is CocoDataset.load_data_list
-        and kind.parse_data_info is CocoDataset.parse_data_info
+        and getattr(kind, 'READS_AS_COCO', kind.parse_data_info is CocoDataset.parse_data_info)
         and kind.COCOAPI is CocoDataset.COCOAPI
     )
 
@@ -232,7 +233,7 @@ def _compare(report: Report, path: Path, file: str, classes, own: bool, masks: b
 
 def _images_there(report: Report, leaf: dict) -> None:
     folder = Path(leaf.get('data_root') or '') / ((leaf.get('data_prefix') or {}).get('img') or '')
-    for name, _, _ in report.files:
+    for name in dict.fromkeys(name for name, _, _ in report.files):
         try:
             size = os.stat(folder / name).st_size
         except OSError:

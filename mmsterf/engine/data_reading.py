@@ -73,6 +73,8 @@ def read_all(report: Report, leaf: dict, kind: type, cfg: Config, known: dict) -
             if not listed_files or error not in ('is not there', 'is an empty file'):
                 report.error(error.partition(':')[0], f'image {path} {error}')
             continue
+        if size is None:  # of a recording that does not say it
+            continue
         report.sizes[size] += 1
         where = leaf.get('ann_file') or leaf.get('type')
         stated = item.get('width'), item.get('height')

@@ -19,6 +19,11 @@ EVENT = np.dtype([('x', '<i4'), ('y', '<i4'), ('t', '<i8'), ('p', 'u1')])
 SUFFIXES = ('.dat', '.raw', '.npy', '.npz', '.h5', '.hdf5', '.bin', '.bs2')
 
 
+def is_recording(path: str) -> bool:
+    """Whether a file is an event recording, by its suffix."""
+    return path.lower().endswith(SUFFIXES)
+
+
 class Window(NamedTuple):
     """Events of a window.
 

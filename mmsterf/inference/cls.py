@@ -30,8 +30,7 @@ class Results:
     def add(self, item, sample) -> np.ndarray:
         """Take the predictions for an item; returns its picture, RGB."""
         scores, classes = sample.pred_score.numpy(), self.predictor.classes
-        order = np.argsort(-scores, kind='stable')
-        best = int(order[0])
+        best = int(np.argmax(scores))
         frame = {} if item.frame is None else {'frame': item.frame}
         self.found.append(
             {
@@ -43,6 +42,13 @@ class Results:
                 'scores': [float(score) for score in scores],
             }
         )
+        return self.draw(item, sample)
+
+    def draw(self, item, sample) -> np.ndarray:
+        """The picture of an item, RGB, with the best classes below."""
+        scores, classes = sample.pred_score.numpy(), self.predictor.classes
+        order = np.argsort(-scores, kind='stable')
+        best = int(order[0])
         shown = [i for i in order[:SHOWN] if i == best or scores[i] >= self.score]
         image = np.ascontiguousarray(item.image[..., ::-1])
         picture = enlarged(image, zoom_of(*image.shape[:2]))

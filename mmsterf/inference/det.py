@@ -126,6 +126,12 @@ class Results:
                 self.masks.append({**found, 'segmentation': {'size': mask['size'], 'counts': mask['counts'].decode()}})
         kept = instances[instances.scores >= self.score]
         self.found.update(self.predictor.classes[label] for label in kept.labels.tolist())
+        return self.draw(item, sample)
+
+    def draw(self, item, sample: DetDataSample) -> np.ndarray:
+        """The picture of an item, RGB, with what is detected."""
+        instances, (height, width) = sample.pred_instances, item.image.shape[:2]
+        kept = instances[instances.scores >= self.score]
         image = np.ascontiguousarray(item.image[..., ::-1])
         order = kept.scores.argsort()  # the best on top
         return draw_instances(

@@ -1,20 +1,17 @@
 """Event recordings as items, window by window, for configs whose test pipeline loads events."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Optional
 
-import numpy as np
 from mmengine.config import Config
 
 from mmsterf.engine.config import dataset_leaves
 from mmsterf.errors import InvalidInput
-from mmsterf.events import SUFFIXES, open_recording, to_steps
+from mmsterf.events import Recording, is_recording, open_recording
+from mmsterf.events.drawing import picture
 
 from .item import Item
-
-BRIGHTER, DARKER = (40, 40, 220), (220, 120, 30)
-"""Colours (BGR) of the two kinds of events in pictures, on white."""
 
 
 def event_step(cfg: Config, split: str = 'test') -> Optional[dict]:
@@ -23,11 +20,6 @@ def event_step(cfg: Config, split: str = 'test') -> Optional[dict]:
     leaf = next(dataset_leaves(loader['dataset'])) if loader.get('dataset') else {}
     steps = [step for step in leaf.get('pipeline') or () if str(step.get('type')).endswith('LoadEvents')]
     return dict(steps[0]) if steps else None
-
-
-def is_recording(path: str) -> bool:
-    """Whether a file is an event recording, by its suffix."""
-    return path.lower().endswith(SUFFIXES)
 
 
 def windows_of(path: str, step: dict) -> int:
@@ -50,10 +42,7 @@ def windows(name: str, path: str, step: dict, sensor: Optional[tuple] = None, ev
         InvalidInput: If it cannot be read, or no one says how large its sensor is.
     """
     recording = open_recording(path)
-    size = recording.size or sensor
-    if size is None:
-        raise InvalidInput(f'{path}: does not say how large its sensor is: give --sensor HEIGHT WIDTH')
-    size, duration = tuple(int(side) for side in size), step.get('duration')
+    size, duration = sensor_size(recording, sensor), step.get('duration')
     inputs = {'img_path': path, 'height': size[0], 'width': size[1]}
     for number in range(0, windows_of(path, step), every):
         end = recording.first + (number + 1) * duration if duration else None
@@ -65,26 +54,33 @@ def windows(name: str, path: str, step: dict, sensor: Optional[tuple] = None, ev
         yield item
 
 
-def picture(events: np.ndarray, size: tuple) -> np.ndarray:
-    """Events of a window as an image (H, W, 3) uint8, BGR."""
-    inside = (events['x'] >= 0) & (events['x'] < size[1]) & (events['y'] >= 0) & (events['y'] < size[0])
-    return coloured(to_steps(events[inside], 0, int(events['t'].max(initial=0)) + 1, size, 1)[0])
+def sensor_size(recording: Recording, sensor: Optional[tuple] = None) -> tuple:
+    """Height and width of a recording's sensor: what it says, or `sensor`.
+
+    Raises:
+        InvalidInput: If no one says it.
+    """
+    size = recording.size or sensor
+    if size is None:
+        raise InvalidInput(f'{recording.path}: does not say how large its sensor is: give --sensor HEIGHT WIDTH')
+    return tuple(int(side) for side in size)
 
 
-def coloured(maps: np.ndarray, signed: bool = False) -> np.ndarray:
-    """Maps of events (T*C, H, W) as an image (H, W, 3) uint8, BGR: the more, the stronger the colour of the kind.
+def frames(path: str, ends: Sequence[int], window: int, sensor: Optional[tuple] = None) -> Iterator[Item]:
+    """Items of moments of a recording, pictures of the events just before each.
 
     Args:
-        maps: As a pipeline gives them: by turns darker and brighter, or, if signed, brighter minus darker.
-        signed: Which of both.
+        path: The recording.
+        ends: Ends of the windows, microseconds.
+        window: Length of the windows that are drawn; what a model is given has the length that its config says.
+        sensor: As in `windows`.
     """
-    darker, brighter = (-maps.clip(max=0), maps.clip(min=0)) if signed else (maps[::2], maps[1::2])
-    darker, brighter = darker.sum(0), brighter.sum(0)
-    total = darker + brighter
-    share = np.where(total > 0, brighter / np.maximum(total, 1e-6), 0.5)[..., None]
-    strength = (1 - 0.5**total)[..., None]
-    colour = share * np.array(BRIGHTER) + (1 - share) * np.array(DARKER)
-    return np.round(255 * (1 - strength) + colour * strength).astype(np.uint8)
+    recording = open_recording(path)
+    size = sensor_size(recording, sensor)
+    for number, end in enumerate(ends):
+        image = picture(recording.window(end, window).events, size)
+        inputs = {'img_path': path, 'height': size[0], 'width': size[1], 'event_end': end}
+        yield Item(os.path.basename(path), path, image, frame=number, inputs=inputs)
 
 
 def files_in(folder: str) -> list:

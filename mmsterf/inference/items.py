@@ -7,8 +7,9 @@ from typing import Optional
 
 from mmsterf.engine.inputs import find, is_video, read_image, video_frames, video_info
 from mmsterf.errors import InvalidInput, sentence
+from mmsterf.events import SUFFIXES, is_recording
 
-from .events import SUFFIXES, files_in, is_recording, windows, windows_of
+from .events import files_in, windows, windows_of
 from .item import Item
 
 OPTION = 'INPUT'

@@ -6,6 +6,7 @@ from typing import Optional
 
 import cv2
 import matplotlib
+import matplotlib.font_manager
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 

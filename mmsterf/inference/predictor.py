@@ -25,6 +25,7 @@ from .events import event_step
 from .item import Item
 from .pictures import colours
 
+TASKS = {'mmdet': 'det', 'mmseg': 'seg', 'mmpretrain': 'cls'}
 VISUALIZERS = {'mmdet': 'DetLocalVisualizer', 'mmseg': 'SegLocalVisualizer', 'mmpretrain': 'UniversalVisualizer'}
 LARGEST_DIFFERENCE = 1e-4
 

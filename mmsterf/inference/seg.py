@@ -74,10 +74,18 @@ class Results:
 
     def add(self, item, sample: SegDataSample) -> np.ndarray:
         """Take the predictions for an item; returns its picture, RGB."""
-        labels = sample.pred_sem_seg.data[0].numpy()
-        labels = labels.astype(np.uint8 if len(self.predictor.classes) <= 256 else np.uint16)
+        labels = self._labels(sample)
         replace_file(self.folder / 'label_maps' / f'{item.name}.png', Image.fromarray(labels).save)
         self.pixels += np.bincount(labels.ravel(), minlength=len(self.pixels))
+        return self.draw(item, sample)
+
+    def _labels(self, sample: SegDataSample) -> np.ndarray:
+        labels = sample.pred_sem_seg.data[0].numpy()
+        return labels.astype(np.uint8 if len(self.predictor.classes) <= 256 else np.uint16)
+
+    def draw(self, item, sample: SegDataSample) -> np.ndarray:
+        """The picture of an item, RGB, with its label map over it."""
+        labels = self._labels(sample)
         return draw_labels(
             np.ascontiguousarray(item.image[..., ::-1]),
             labels,

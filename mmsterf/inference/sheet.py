@@ -13,8 +13,8 @@ from mmengine.registry import DATASETS, init_default_scope
 
 from mmsterf.engine.data import check_labels_when_read, name_files_of
 from mmsterf.errors import InvalidInput
+from mmsterf.events.drawing import coloured
 
-from .events import coloured
 from .pictures import below, colours, enlarged, lines_of, zoom_of
 
 CELL = 480

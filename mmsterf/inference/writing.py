@@ -6,6 +6,7 @@ from typing import Optional
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from mmsterf.erf import replace_file
 from mmsterf.errors import InvalidInput
@@ -22,7 +23,7 @@ class Pictures:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._video: Optional[_Video] = None
+        self._video: Optional[Video] = None
 
     def add(self, item, picture: np.ndarray) -> None:
         """Write the picture (H, W, 3), RGB, of an item."""
@@ -37,7 +38,7 @@ class Pictures:
         file = self.folder / f'{os.path.dirname(item.name)}.mp4'
         if self._video is None or self._video.file != file:
             self._end()
-            self._video = _Video(file, item.fps or 25.0, picture)
+            self._video = Video(file, item.fps or 25.0, picture)
         self._video.add(picture)
 
     def __enter__(self) -> 'Pictures':
@@ -52,8 +53,14 @@ class Pictures:
             self._video = None
 
 
-class _Video:
-    """An MP4 that has its name when it is whole."""
+class Video:
+    """An MP4 that has its name when it is whole.
+
+    Args:
+        file (Path): Where to write.
+        fps (float): Pictures a second.
+        picture (np.ndarray): The first one, (H, W, 3), for its size; it is not written.
+    """
 
     def __init__(self, file: Path, fps: float, picture: np.ndarray) -> None:
         self.file = file
@@ -66,11 +73,29 @@ class _Video:
             raise InvalidInput(f'{file}: OpenCV cannot write MP4 videos here')
 
     def add(self, picture: np.ndarray) -> None:
+        """Write a picture (H, W, 3), RGB."""
         frame = np.full((self.size[1], self.size[0], 3), 255, np.uint8)
         height, width = (min(a, b) for a, b in zip(frame.shape, picture.shape[:2]))
         frame[:height, :width] = picture[:height, :width, ::-1]
         self.writer.write(frame)
 
     def end(self) -> None:
+        """Give it its name."""
         self.writer.release()
         os.replace(self.part, self.file)
+
+
+class Gif:
+    """An animated GIF that has its name when it is whole; as `Video`, with the pictures in memory, a byte a pixel."""
+
+    def __init__(self, file: Path, fps: float, picture: np.ndarray) -> None:
+        self.file, self.fps, self.frames = file, fps, []
+
+    def add(self, picture: np.ndarray) -> None:
+        """Take a picture (H, W, 3), RGB."""
+        self.frames.append(Image.fromarray(picture).quantize(64, dither=Image.Dither.NONE))
+
+    def end(self) -> None:
+        """Write the file."""
+        options = dict(save_all=True, append_images=self.frames[1:], duration=round(1000 / self.fps), loop=0)
+        replace_file(self.file, lambda part: self.frames[0].save(part, 'GIF', **options))

@@ -303,7 +303,7 @@ def test_names_and_ids(scenes, tmp_path):
 
 
 def test_events_are_coloured():
-    from mmsterf.inference.events import coloured
+    from mmsterf.events.drawing import coloured
 
     maps = np.zeros((4, 1, 3))
     maps[:, 0, 0], maps[1, 0, 1] = (3, 0, 3, 0), 1  # darker in both steps; brighter, once
