@@ -50,7 +50,7 @@ setup(
         'pretraining': ['mmpretrain>=1.2,<1.3', 'mat4py', 'model-index', 'torchvision'],
         'onnx': ['onnx>=1.20', 'onnxscript>=0.7', 'onnxruntime>=1.20'],
         'openvino': ['openvino>=2026.1'],
-        'events': ['evio>=0.1,<0.2', 'expelliarmus>=1.1,<2', 'h5py', 'hdf5plugin'],
+        'events': ['aedat>=2.3,<3', 'evio>=0.1,<0.2', 'expelliarmus>=1.1,<2', 'h5py', 'hdf5plugin'],
         'demo': ['scikit-learn'],
         'study': ['pandas', 'scipy'],
     },

@@ -65,6 +65,10 @@ class RawRecording(Recording):
                 return
             yield chunk, before
 
+    def _samples(self) -> tuple:
+        """The first ones of the chunks."""
+        return CHUNK * np.arange(len(self._begins)), np.array(self._begins)
+
     def _between(self, start: int, stop: int) -> np.ndarray:
         at = max(bisect_right(self._begins, start) - 1, 0)
         parts = []

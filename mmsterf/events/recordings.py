@@ -1,6 +1,7 @@
 """Recordings of event cameras, of which windows are read: cost goes with the window, not with the file.
 
-`.dat` and `.bin` are parsed with evio, `.raw` with expelliarmus, HDF5 with h5py; none is imported before it is needed.
+`.dat` and `.bin` are parsed with evio, `.raw` with expelliarmus, AEDAT4 with aedat, HDF5 with h5py; none is imported
+before it is needed.
 """
 
 import functools
@@ -16,7 +17,11 @@ from mmsterf.errors import InvalidInput
 
 EVENT = np.dtype([('x', '<i4'), ('y', '<i4'), ('t', '<i8'), ('p', 'u1')])
 """An event: column, row, microseconds, polarity (1 brighter, 0 darker)."""
-SUFFIXES = ('.dat', '.raw', '.npy', '.npz', '.h5', '.hdf5', '.bin', '.bs2')
+SUFFIXES = ('.dat', '.raw', '.npy', '.npz', '.h5', '.hdf5', '.bin', '.bs2', '.aedat4')
+SAMPLES = 64
+"""Time stamps that are looked at when a recording is opened."""
+MARGIN = 1000
+"""Events before and behind a window that are read, too: an event may be as many places too early or too late."""
 
 
 def is_recording(path: str) -> bool:
@@ -72,6 +77,23 @@ class Recording:
                 f'{path}: time goes back, from {self.first} us at its begin to {self.last} us at its end; is the '
                 'counter of its time stamps too small? Cut it there'
             )
+        self._check_order()
+
+    def _samples(self) -> tuple:
+        """Places of some events, and their time stamps."""
+        places = np.unique(np.linspace(0, self.count - 1, SAMPLES).astype(np.int64))
+        return places, np.array([self._read(i, i + 1)['t'][0] for i in places])
+
+    def _check_order(self) -> None:
+        """Refuse time stamps that start anew in between, or are in no order; of a small disorder, windows tell."""
+        places, times = self._samples()
+        steps = np.diff(times)
+        if len(steps) and steps.min() < -(times.max() - times.min()) / 2:
+            at = int(steps.argmin())
+            raise InvalidInput(
+                f'{self.path}: time goes back, from {times[at]} us (event {places[at]}) to {times[at + 1]} us (event '
+                f'{places[at + 1]}); is the counter of its time stamps too small? Cut it there'
+            )
 
     def window(self, end: Optional[int] = None, duration: Optional[int] = None) -> Window:
         """Events with ``end - duration <= t < end``; what lies before the begin of a recording is empty.
@@ -102,7 +124,10 @@ class Recording:
     def _between(self, start: int, stop: int) -> np.ndarray:
         times = _Times(self)
         low = bisect_left(times, start)
-        return self._read(low, bisect_left(times, stop, lo=low))
+        high = bisect_left(times, stop, lo=low)
+        # Some more, for events that are out of order.
+        events = self._read(max(low - MARGIN, 0), min(high + MARGIN, self.count))
+        return events[(events['t'] >= start) & (events['t'] < stop)]
 
 
 class _Times(Sequence):
@@ -137,10 +162,10 @@ def open_recording(path: str) -> Recording:
 
 @functools.lru_cache(maxsize=16)
 def _open(path: str, suffix: str, *_) -> Recording:
-    from . import formats, raw
+    from . import aedat, formats, raw
 
-    opener = {'.dat': formats.dat, '.raw': raw.raw, '.npy': formats.npy, '.npz': formats.npz}.get(suffix)
-    opener = opener or (formats.nmnist if suffix in ('.bin', '.bs2') else formats.hdf5)
+    opener = {'.dat': formats.dat, '.raw': raw.raw, '.npy': formats.npy, '.npz': formats.npz, '.aedat4': aedat.aedat}
+    opener = opener.get(suffix) or (formats.nmnist if suffix in ('.bin', '.bs2', '.aedat4') else formats.hdf5)
     return opener(path)
 
 
