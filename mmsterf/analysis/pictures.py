@@ -102,4 +102,5 @@ def _resizing_steps(steps) -> Iterator[dict]:
 def loaded(path: str, image: np.ndarray) -> dict:
     """What `LoadImageFromFile` hands on to the other steps of a pipeline."""
     shape = image.shape[:2]
-    return {'img': image, 'img_shape': shape, 'ori_shape': shape, 'img_path': path, 'img_id': 0, 'seg_fields': []}
+    return {'img': image, 'img_shape': shape, 'ori_shape': shape, 'img_path': path, 'img_id': 0, 'seg_fields': [],
+            'scale_factor': (1.0, 1.0)}  # fmt: skip

@@ -48,6 +48,12 @@ def channels_of(model: nn.Module, forward: Callable[[nn.Module, Tensor], object]
     return input_channels(model, _normalised(model), forward=forward)
 
 
+def packed_channels(model: nn.Module, forward: Callable[[nn.Module, Tensor], object]) -> int:
+    """Return the channels of what a pipeline packs for a model: those of its images, or of all steps of a sequence."""
+    steps = getattr(getattr(model, 'data_preprocessor', None), 'steps_in_channels', 1)
+    return steps * channels_of(model, forward)
+
+
 def sizes_of(cfg: Optional[dict], model: nn.Module) -> list[Size]:
     """Return the sizes that a model (`img_size`) and its config (test pipeline, preprocessor, training crops) name."""
     found: list = list(shapes.own_sizes(model))

@@ -10,9 +10,33 @@ from mmengine.logging import print_log
 from mmsterf.engine.inputs import find, is_video, read_image, video_frames
 from mmsterf.errors import InvalidInput
 from mmsterf.events import Recording, open_recording, to_steps
+from mmsterf.events.rectify import rectified
 from mmsterf.registry import TRANSFORMS
 
 _SAID: set = set()
+
+
+class Place(str):
+    """Path of a recording or a video that knows which part of it was loaded: every stock packing step keeps it.
+
+    Attributes:
+        part (tuple): Begin and end of a window, microseconds, and height and width of the sensor; or (frame,), None for
+            the last one.
+        name (str): Of the recording: its `sequence` if the data set tells it, else its file's without the suffix.
+        rectify_map (str, optional): As of `LoadEvents`.
+    """
+
+    part: tuple = ()
+    name = ''
+    rectify_map: Optional[str] = None
+
+    @classmethod
+    def of(cls, results: dict, *part) -> 'Place':
+        """The `img_path` of results, with a part."""
+        place = cls(results['img_path'])
+        place.part, place.rectify_map = part, results.get('rectify_map')
+        place.name = results.get('sequence') or os.path.splitext(os.path.basename(place))[0]
+        return place
 
 
 @TRANSFORMS.register_module()
@@ -22,7 +46,8 @@ class LoadEvents(BaseTransform):
     Required keys: `img_path`, a recording (`mmsterf.events.SUFFIXES`). `height` and `width` are those of the sensor;
     without them the file's own are taken, if it says them. `event_end`, microseconds, is the end of the window, the
     recording's by default. A window that begins before the recording is empty there. Events outside the sensor are
-    left out, ones out of order sorted; both are counted in a warning, once for each file.
+    left out, ones out of order sorted; both are counted in a warning, once for each file. `rectify_map` is a file as
+    DSEC's, where events go in the rectified view.
 
     Added keys: `img`, `img_shape`, `ori_shape`, `num_events` (in the window and inside the sensor), `event_start`,
     `event_end`.
@@ -67,6 +92,8 @@ class LoadEvents(BaseTransform):
         size = _sensor(results, recording)
         window = recording.window(results.get('event_end'), self.duration)
         events = window.events
+        if results.get('rectify_map'):
+            events = rectified(events, results['rectify_map'])
         inside = (events['x'] >= 0) & (events['x'] < size[1]) & (events['y'] >= 0) & (events['y'] < size[0])
         outside = len(events) - int(inside.sum())
         if outside and outside == len(events):
@@ -91,6 +118,7 @@ class LoadEvents(BaseTransform):
         results['scale_factor'] = (1.0, 1.0)  # until something resizes
         results['num_events'] = len(events)
         results['event_start'], results['event_end'] = window.start, window.stop
+        results['img_path'] = Place.of(results, window.start, window.stop, size)
         return results
 
     def __repr__(self) -> str:
@@ -104,6 +132,8 @@ def _sensor(results: dict, recording: Recording) -> tuple:
         raise InvalidInput(
             f'{recording.path}: does not say how large its sensor is: give `height` and `width` beside `img_path`'
         )
+    if not all(isinstance(side, (int, float, np.integer)) and side >= 1 for side in size):
+        raise InvalidInput(f'{recording.path}: height {size[0]} and width {size[1]} of its sensor; both at least 1')
     return int(size[0]), int(size[1])
 
 
@@ -140,6 +170,7 @@ class LoadSequence(BaseTransform):
                     f'{images[-1].shape[0]}: images of a sequence must be of one size'
                 )
         results['img'] = np.concatenate(images, 2)
+        results['img_path'] = Place.of(results, results.get('frame')) if is_video(path) else path
         results['img_shape'] = results['ori_shape'] = images[-1].shape[:2]
         results['height'], results['width'] = images[-1].shape[:2]
         results['scale_factor'] = (1.0, 1.0)

@@ -29,6 +29,7 @@ from .orphans import end_with_parent
 from .outputs import ResultFolder, check_new_file, check_writable, leave_nothing
 from .resuming import find_checkpoint, prepare_resume
 from .runner import build_runner
+from .sequences import check_sequences
 from .settings import check_settings
 from .testing import (
     FoldHook,
@@ -36,6 +37,7 @@ from .testing import (
     SpikeDrivenHook,
     augment_at_test_time,
     check_predictions,
+    draw_events,
     show_predictions,
     write_predictions,
 )
@@ -238,6 +240,8 @@ def _config(args: argparse.Namespace, mode: str) -> tuple[Config, Config]:
     # The command line wins over the config, and that over the config's name.
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(args.config).stem))
     users = deepcopy(cfg)
+    check_sequences(cfg)
+    draw_events(cfg)
     check_labels_when_read(cfg)
     allow_no_workers(cfg)
     check_writable('--work-dir', cfg.work_dir)

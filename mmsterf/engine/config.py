@@ -101,6 +101,22 @@ def dataset_leaves(dataset: dict) -> Iterator[dict]:
         yield from dataset_leaves(child)
 
 
+def loads_sequences(cfg: Config) -> bool:
+    """Whether a pipeline of a config loads windows of events or sequences of images."""
+    loaders = [cfg[key] for split in SPLITS if isinstance(cfg.get(key := f'{split}_dataloader'), dict)]
+    leaves = [leaf for loader in loaders for leaf in dataset_leaves(loader['dataset'])]
+    steps = [str(step.get('type')) for leaf in leaves for step in leaf.get('pipeline') or ()]
+    return any(step.endswith(('LoadEvents', 'LoadSequence')) for step in steps)
+
+
+def event_step(cfg: Config, split: str = 'test') -> Optional[dict]:
+    """The step of a split's pipeline that loads events, None if there is none."""
+    loader = cfg.get(f'{split}_dataloader') or (cfg.get('val_dataloader') if split == 'test' else None) or {}
+    leaf = next(dataset_leaves(loader['dataset'])) if loader.get('dataset') else {}
+    steps = [step for step in leaf.get('pipeline') or () if str(step.get('type')).endswith('LoadEvents')]
+    return dict(steps[0]) if steps else None
+
+
 def replace_data_root(cfg: Config, new: str) -> None:
     """Replace the data root in all data loaders and evaluators, in place.
 

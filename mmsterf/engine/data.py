@@ -156,7 +156,21 @@ def _how_to_get(leaf: dict) -> str:
     root = (leaf.get('data_root') or 'data').rstrip('/')
     kind = str(leaf.get('type')).lower()
     classes = (leaf.get('metainfo') or {}).get('classes') or ()
-    if set('0123456789') <= set(classes):
+    if kind.endswith('eventcocodataset'):
+        name = '1mpx' if len(classes) == 3 else 'gen1'
+        what = {'1mpx': "Prophesee's 1 Megapixel", 'gen1': "Prophesee's Gen1"}[name]
+        source = (
+            f'Get {what} automotive detection data set from prophesee.ai, link it: ln -s /path/to/{name} {root}, and '
+            f'make its annotations: python tools/dataset_converters/prophesee_to_coco.py {root} --dataset {name}'
+        )
+        variable = f', or the environment variable MMSTERF_{name.upper()}_ROOT=PATH,'
+    elif kind.endswith('dsecsemanticdataset'):
+        source = (
+            'Get the events of DSEC and DSEC-Semantic from dsec.ifi.uzh.ch and link the folder that has both: '
+            f'ln -s /path/to/dsec {root}'
+        )
+        variable = ', or the environment variable MMSTERF_DSEC_ROOT=PATH,'
+    elif set('0123456789') <= set(classes):
         source = (
             f'python tools/dataset_converters/make_digit_scenes.py --out {Path(root).parent} makes the digit scenes'
         )

@@ -12,8 +12,16 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmsterf.errors import InvalidInput
 
-from .config import dataset_leaves
+from .config import dataset_leaves, loads_sequences
 from .device import notice
+
+
+def draw_events(cfg: Config) -> None:
+    """Let a stock visualization hook of a config that loads events draw upon pictures of them, in place."""
+    hook = (cfg.get('default_hooks') or {}).get('visualization') or {}
+    kind = str(hook.get('type')).rpartition('.')[2]
+    if kind in ('DetVisualizationHook', 'SegVisualizationHook') and loads_sequences(cfg):
+        hook.type = f'mmsterf.Event{kind}'
 
 
 def show_predictions(cfg: Config, show: bool, show_dir: Optional[str], wait_time: float) -> None:
@@ -92,7 +100,11 @@ def augment_at_test_time(cfg: Config) -> None:
         raise ValueError(f'--tta needs {" and ".join(missing)} in a config of {cfg.default_scope}')
     for leaf in leaves:
         leaf.pipeline = cfg.tta_pipeline
-    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    model = cfg.model
+    cfg.model = ConfigDict(**cfg.tta_model, module=model)
+    if model.get('data_preprocessor'):
+        # Else it gets the config's `data_preprocessor`, which stock bases have, in the place of the model's own.
+        cfg.model.setdefault('data_preprocessor', model.data_preprocessor)
 
 
 def _flipped(pipeline: list) -> list:

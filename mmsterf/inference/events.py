@@ -4,22 +4,11 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Optional
 
-from mmengine.config import Config
-
-from mmsterf.engine.config import dataset_leaves
 from mmsterf.errors import InvalidInput
 from mmsterf.events import Recording, is_recording, open_recording
 from mmsterf.events.drawing import picture
 
 from .item import Item
-
-
-def event_step(cfg: Config, split: str = 'test') -> Optional[dict]:
-    """The step of a split's pipeline that loads events, None if there is none."""
-    loader = cfg.get(f'{split}_dataloader') or (cfg.get('val_dataloader') if split == 'test' else None) or {}
-    leaf = next(dataset_leaves(loader['dataset'])) if loader.get('dataset') else {}
-    steps = [step for step in leaf.get('pipeline') or () if str(step.get('type')).endswith('LoadEvents')]
-    return dict(steps[0]) if steps else None
 
 
 def windows_of(path: str, step: dict) -> int:
@@ -34,7 +23,7 @@ def windows(name: str, path: str, step: dict, sensor: Optional[tuple] = None, ev
     Args:
         name: Of the items.
         path: The recording.
-        step: The loading step, see `event_step`.
+        step: The loading step, see `mmsterf.engine.config.event_step`.
         sensor: (height, width), where the file does not say them.
         every: Distance of the windows that are taken.
 

@@ -15,13 +15,13 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 
 from mmsterf.engine.checks import check_model, check_weights
-from mmsterf.engine.config import dataset_leaves
+from mmsterf.engine.config import dataset_leaves, event_step
 from mmsterf.engine.data_checks import class_names, dataset_class
 from mmsterf.engine.device import adapt_to_device, notice
+from mmsterf.engine.sequences import check_sequences
 from mmsterf.errors import InvalidInput
 from mmsterf.models.time_steps import heads
 
-from .events import event_step
 from .item import Item
 from .pictures import colours
 
@@ -52,6 +52,7 @@ class Predictor:
         self.scope = cfg.default_scope
         self.cfg = cfg = deepcopy(cfg)
         self.events = event_step(cfg) is not None
+        check_sequences(cfg)
         loader = cfg.get('test_dataloader') or cfg.get('val_dataloader')
         if not isinstance(loader, dict) or not loader.get('dataset'):
             raise InvalidInput('the config has neither test_dataloader nor val_dataloader, whose pipeline reads images')

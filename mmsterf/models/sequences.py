@@ -53,6 +53,11 @@ class SequenceInputs(nn.Module):
             values = None if values is None else torch.tensor(values, dtype=torch.float32).view(-1, 1, 1)
             self.register_buffer(f'step_{name}', values, persistent=False)
 
+    @property
+    def steps_in_channels(self) -> int:
+        """How many times the channels that the backbone takes an input has."""
+        return 1 if self.layout == 'channels' else self.time_steps
+
     def forward(self, data: dict, training: bool = False) -> dict:
         """As the stock class, with the inputs in the chosen layout."""
         data = self.cast_data(data)

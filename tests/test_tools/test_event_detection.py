@@ -1,88 +1,192 @@
-"""Windows of event recordings through an ordinary detection config: training, its hook, and tests."""
+"""Windows of event recordings through ordinary configs: training, hooks, tests and pictures, in both tasks."""
 
 import json
-from pathlib import Path
+import re
+import runpy
+import sys
+from unittest import mock
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from event_tasks import HEIGHT, ROOT, WIDTH, write_config, write_events
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+from tiny_tasks import run_tool
 
 from mmsterf.engine import cli
-from mmsterf.events import EVENT
 
-prophesee = pytest.importorskip('evio.formats.prophesee')
-
-ROOT = Path(__file__).parents[2]
-HEIGHT, WIDTH = 48, 64
-
-CONFIG = """
-_base_=['{root}/configs/mask_rcnn_sdtv2_digits.py']
-T = 2
-neuron=dict(type='ILIF', normalize=False, time_steps=T)
-model=dict(type='mmsterf.FasterRCNN',
-  data_preprocessor=dict(_delete_=True,type='mmsterf.SequenceDetDataPreprocessor',time_steps=T,pad_size_divisor=16),
-  backbone=dict(in_channels=2,time_steps=T,arch=dict(_delete_=True,embed_dims=(8,16,16,16))),
-  neck=dict(in_channels=[8,16,16,16],out_channels=16,conv_cfg=dict(neuron=neuron)),
-  rpn_head=dict(in_channels=16,feat_channels=16,neuron=neuron),
-  roi_head=dict(_delete_=True,type='StandardRoIHead',
-   bbox_roi_extractor=dict(type='mmsterf.SpikingRoIExtractor',time_steps=T,roi_layer=dict(type='RoIAlign',output_size=7,sampling_ratio=1),out_channels=16,featmap_strides={{{{_base_.model.roi_head.bbox_roi_extractor.featmap_strides}}}}),
-   bbox_head=dict(type='mmsterf.SpikingConvFCBBoxHead',num_shared_convs=1,num_shared_fcs=1,in_channels=16,conv_out_channels=16,fc_out_channels=32,num_classes=1,roi_feat_size=7,conv_cfg=dict(type='mmsterf.SpikeConv2d',neuron=neuron),neuron=neuron,norm_cfg=dict(type='BN'),
-     bbox_coder=dict(type='DeltaXYWHBBoxCoder',target_means=[0.,0.,0.,0.],target_stds=[0.1,0.1,0.2,0.2]),reg_class_agnostic=False,loss_cls=dict(type='CrossEntropyLoss',use_sigmoid=False,loss_weight=1.0),loss_bbox=dict(type='L1Loss',loss_weight=1.0))))
-pipe=[dict(type='mmsterf.LoadEvents',time_steps=T,duration=200_000,clip=5),dict(type='LoadAnnotations',with_bbox=True)]
-data=dict(type='mmsterf.EventCocoDataset',data_root='{folder}/',ann_file='ann.json',data_prefix=dict(img='rec/'),metainfo=dict(classes=('square',)))
-train_dataloader=dict(_delete_=True,batch_size=2,num_workers=0,sampler=dict(type='DefaultSampler',shuffle=True),batch_sampler=dict(type='AspectRatioBatchSampler'),dataset=dict(pipeline=[*pipe,dict(type='RandomFlip',prob=0.5),dict(type='PackDetInputs')],**data))
-val_dataloader=dict(_delete_=True,batch_size=2,num_workers=0,sampler=dict(type='DefaultSampler',shuffle=False),dataset=dict(test_mode=True,pipeline=[*pipe,dict(type='PackDetInputs',meta_keys=('img_id','img_path','ori_shape','img_shape','scale_factor'))],**data))
-test_dataloader=val_dataloader
-val_evaluator=dict(_delete_=True,type='CocoMetric',ann_file='{folder}/ann.json',metric='bbox')
-test_evaluator=val_evaluator
-train_cfg=dict(max_epochs=1)
-param_scheduler=[]
-custom_hooks=[dict(type='mmsterf.STERFHook', interval=0, inputs='val', num=2)]
-default_hooks=dict(logger=dict(interval=2))
-"""
+pytest.importorskip('evio')
 
 
-def make_scenes(folder: Path) -> None:
-    """Recordings of a square that moves to the right, with a box at two moments of each."""
-    (folder / 'rec').mkdir()
-    rng = np.random.default_rng(0)
-    images, annotations = [], []
-    for i in range(4):
-        row, time = int(rng.integers(5, 20)), np.sort(rng.integers(0, 400_000, 4000))
-        events = np.zeros(4000, EVENT)
-        events['t'], events['p'] = time, rng.integers(0, 2, 4000)
-        events['x'] = 5 + time * 30 // 400_000 + rng.integers(0, 16, 4000)
-        events['y'] = row + rng.integers(0, 16, 4000)
-        prophesee.write(folder / f'rec/{i}.dat', events, WIDTH, HEIGHT)
-        for end in (200_000, 400_000):
-            images.append(dict(id=len(images) + 1, file_name=f'{i}.dat', height=HEIGHT, width=WIDTH, event_end=end))
-            box = [5 + 30 * end // 400_000 - 5, row, 20, 16]
-            annotations.append(dict(id=len(images), image_id=len(images), category_id=1, bbox=box, area=320, iscrowd=0))
-    categories = [dict(id=1, name='square')]
-    content = dict(images=images, annotations=annotations, categories=categories)
-    (folder / 'ann.json').write_text(json.dumps(content))
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """Recordings and both configs."""
+    found = tmp_path_factory.mktemp('events')
+    write_events(found)
+    return found
 
 
-def test_a_detector_learns_from_windows(tmp_path, monkeypatch):
+@pytest.fixture(autouse=True)
+def _on_cpu(monkeypatch):
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')
+    monkeypatch.setenv('LOCAL_RANK', '0')
     torch.set_num_threads(1)
-    make_scenes(tmp_path)
-    config, work = tmp_path / 'events.py', tmp_path / 'work'
-    config.write_text(CONFIG.format(root=ROOT, folder=tmp_path))
-    runner = cli.train([str(config), '--work-dir', str(work)])
+    with mock.patch('mmengine.runner.runner.collect_env', dict):  # takes seconds
+        yield
+
+
+def tool(name, *args):
+    """Run a tool by its main()."""
+    with mock.patch.object(sys, 'argv', [name, *map(str, args)]):
+        runpy.run_path(str(ROOT / f'tools/analysis_tools/{name}.py'), run_name='__main__')
+
+
+@pytest.fixture(scope='module')
+def detector(folder):
+    """Config and checkpoint of a detector, and its runner, trained with mixed precision."""
+    config, work = write_config(folder, 'detection'), folder / 'work'
+    torch.set_num_threads(1)
+    runner = cli.train([str(config), '--work-dir', str(work), '--amp'])
+    return config, work / 'epoch_1.pth', runner
+
+
+def test_a_detector_learns_from_windows(detector):
+    config, checkpoint, runner = detector
+    work = checkpoint.parent
     lines = [json.loads(line) for line in next(work.rglob('scalars.json')).read_text().splitlines()]
     losses = [line['loss'] for line in lines if 'loss' in line]
     assert len(losses) == 2 and np.isfinite(losses).all()
+    rates = [line['firing_rate/mean'] for line in lines if 'firing_rate/mean' in line]
+    assert rates and all(0 < rate < 1 for rate in rates)
     # Of the field over delays there is a picture too: the data had steps.
-    assert sorted(path.stem.rpartition('_')[0] for path in work.rglob('st_erf*.png')) == ['st_erf', 'st_erf_temporal']
+    assert {path.stem.rpartition('_')[0] for path in work.rglob('st_erf*.png')} >= {'st_erf', 'st_erf_temporal'}
     items = runner.val_dataloader.dataset
     windows = [items[i]['inputs'].sum(0) for i in range(2)]
     assert windows[0].shape == (HEIGHT, WIDTH)
     # The second window of a recording holds what came later: the square has moved on.
     centres = [(window.sum(0) * torch.arange(WIDTH)).sum() / window.sum() for window in windows]
     assert 5 < centres[1] - centres[0] < 25
-    plain, driven = (
-        cli.test([str(config), str(work / 'epoch_1.pth'), '--work-dir', str(work), *options])
-        for options in ([], ['--fold', '--spike-driven'])
-    )
+    # What tools do for themselves is not in what they save.
+    saved = Config.fromfile(work / config.name)
+    assert saved.default_hooks.visualization.type == 'DetVisualizationHook'
+
+
+def test_a_detector_is_tested_and_drawn(detector, tmp_path):
+    config, checkpoint, _ = detector
+    pictures = tmp_path / 'pictures'
+
+    def test(*options):
+        return cli.test([str(config), str(checkpoint), '--work-dir', str(tmp_path / 'work'), *map(str, options)])
+
+    plain, driven = test('--show-dir', pictures), test('--fold', '--spike-driven')
     assert plain.keys() == driven.keys() and plain['coco/bbox_mAP'] == pytest.approx(driven['coco/bbox_mAP'], abs=0.02)
+    assert test('--tta').keys() == plain.keys()
+    assert sorted(path.name for path in pictures.iterdir()) == [
+        f'{i}_{end}.png' for i in range(4) for end in (200_000, 400_000)
+    ]
+    drawn = cv2.imread(str(pictures / '0_200000.png')).astype(int)
+    assert drawn.shape == (HEIGHT, 2 * WIDTH, 3)  # truth and predictions
+    truth = drawn[:, :WIDTH]
+    blue, red, white = truth[..., 0] - truth[..., 2] > 60, truth[..., 2] - truth[..., 0] > 60, truth.min(-1) > 250
+    assert blue.sum() > 30 and red.sum() > 30 and white.mean() > 0.5
+
+
+def test_analysis_of_a_detector(detector, tmp_path, capsys):
+    config, checkpoint, _ = detector
+    tool('get_energy', config, checkpoint, '--input', 'dataset', '--num', 2, '--out', tmp_path / 'energy')
+    energy = json.loads((tmp_path / 'energy/energy.json').read_text())
+    layers = {row['layer']: row for row in energy['layers']}
+    assert layers['backbone.stem.conv']['inputs'] == 'analog' and energy['total']['acs'] > 0
+    layer = 'backbone.stage1b.0'
+    tool('st_erf', config, checkpoint, '--input', 'dataset', '--num', 2, '--layers', layer, '--out', tmp_path / 'erf')
+    maps = np.load(next((tmp_path / 'erf').rglob('*.npz')))[f'mean/{layer}']
+    assert maps.shape == (2, HEIGHT, WIDTH) and maps.sum() > 0
+    # Events and predictions as a video of their own.
+    for name in ('a.gif', 'a.mp4'):
+        out = tmp_path / name
+        recording = config.parent / 'rec/0.dat'
+        tool('draw_events', recording, config, checkpoint, '--score', 0, '--step', 0.2, '--out', out)
+        assert out.stat().st_size > 1000
+    assert '1 pictures of 200 ms, every 200 ms, played at 4 times real time; 4000 events' in capsys.readouterr().out
+    with pytest.raises(SystemExit, match='ends after 0'):
+        tool('draw_events', recording, '--start', 3, '--out', tmp_path / 'b.gif')
+    with pytest.raises(SystemExit, match=r'must end in \.gif or \.mp4'):
+        tool('draw_events', recording, '--out', tmp_path / 'b.png')
+
+
+def test_a_segmentor_in_two_processes_and_resumed(folder, tmp_path):
+    config = write_config(folder, 'segmentation')
+    whole, halves, together = tmp_path / 'whole', tmp_path / 'halves', {'folder': tmp_path, 'processes': 2}
+    options = ['--cfg-options', 'randomness.seed=3', 'model.backbone.out_indices=(0,1,2,4)']
+    run_tool('train', config, '--work-dir', whole, *options, **together)
+    run_tool('train', config, '--work-dir', halves, *options, 'train_cfg.max_iters=2', **together)
+    run_tool('train', config, '--work-dir', halves, '--resume', *options, **together)
+    expected, found = (torch.load(path / 'iter_4.pth', weights_only=True)['state_dict'] for path in (whole, halves))
+    assert expected.keys() == found.keys() and all(torch.equal(found[key], expected[key]) for key in found)
+
+    def test(*options):
+        name = f'test{len(list(tmp_path.iterdir()))}'
+        args = [str(config), str(whole / 'iter_4.pth'), '--work-dir', str(tmp_path / name), *map(str, options)]
+        return cli.test(args)
+
+    maps = tmp_path / 'maps'
+    alone = test('--out', maps, '--show-dir', tmp_path / 'pictures')
+    printed = run_tool('test', config, whole / 'iter_4.pth', '--work-dir', tmp_path / 'two', **together)
+    (scores,) = re.findall(r'mIoU: (\S+)  mAcc', printed)
+    assert float(scores) == alone['mIoU']
+    assert test('--tta').keys() == alone.keys()
+    drawn = sorted((tmp_path / 'pictures').iterdir())
+    assert len(drawn) == 8 and [path.name for path in drawn[::2]] == [f'{i}_200000.png' for i in range(4)]
+    assert all(cv2.imread(str(path)).shape == (HEIGHT, 2 * WIDTH, 3) for path in drawn)
+    with pytest.raises(SystemExit, match="mmseg's EncoderDecoder cannot take in windows"):
+        test('--cfg-options', 'model.test_cfg.mode=slide', 'model.type=EncoderDecoder')
+
+
+def test_sliding_windows_over_sequences(folder):
+    cfg = Config.fromfile(write_config(folder, 'segmentation'))
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        model = MODELS.build(cfg.model).eval()
+    for module in model.modules():  # so that neurons fire
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_var.fill_(0.1)
+    x, shape = 3 * torch.rand(2, 1, 2, HEIGHT, WIDTH), (HEIGHT, WIDTH)
+
+    def logits(x, **test_cfg):
+        model.test_cfg = Config(dict(mode='slide', **test_cfg) if test_cfg else dict(mode='whole'))
+        with torch.no_grad():
+            return model.inference(x, [dict(ori_shape=shape, img_shape=tuple(x.shape[-2:]))])
+
+    whole = logits(x)
+    assert whole.shape == (1, 2, *shape) and whole.std() > 0
+    assert torch.equal(logits(x, crop_size=shape, stride=shape), whole)
+    halves = logits(x, crop_size=(HEIGHT, WIDTH // 2), stride=(HEIGHT, WIDTH // 2))
+    assert torch.equal(halves, torch.cat([logits(half) for half in x.chunk(2, -1)], -1))
+
+
+@pytest.mark.parametrize('layout, channels', [('channels', 4), ('sum', 2)])
+def test_stock_backbones_get_sequences_folded_or_summed(folder, layout, channels):
+    cfg = Config.fromfile(write_config(folder, 'segmentation'))
+    cfg.model.type = 'EncoderDecoder'
+    cfg.model.data_preprocessor.layout = layout
+    backbone = dict(type='ResNetV1c', depth=18, in_channels=channels, num_stages=4, out_indices=(0, 1, 2, 3),
+                    base_channels=8, norm_cfg=dict(type='BN'))  # fmt: skip
+    cfg.model.backbone = backbone
+    cfg.model.neck = dict(type='FPN', in_channels=[8, 16, 32, 64], out_channels=8, num_outs=4)
+    cfg.model.decode_head = dict(type='FPNHead', in_channels=[8] * 4, in_index=[0, 1, 2, 3], channels=8, num_classes=2,
+                                 feature_strides=[4, 8, 16, 32], norm_cfg=dict(type='BN'))  # fmt: skip
+    from mmengine.dataset import pseudo_collate
+    from mmengine.registry import DATASETS
+
+    from mmsterf.engine.sequences import check_sequences
+
+    check_sequences(cfg)
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        model, dataset = MODELS.build(cfg.model), DATASETS.build(cfg.train_dataloader.dataset)
+    raw = pseudo_collate([dataset[0], dataset[1]])
+    data = model.data_preprocessor(raw, True)
+    assert data['inputs'].shape == (2, channels, 48, 64)
+    loss = model(**data, mode='loss')['decode.loss_ce']
+    loss.backward()
+    assert torch.isfinite(loss) and model.backbone.stem[0].weight.grad.abs().sum() > 0

@@ -84,7 +84,7 @@ def passes(cfg, model, args: argparse.Namespace) -> list[Callable]:
 
     from mmsterf.analysis.features import run_features
     from mmsterf.analysis.pictures import loaded, prepared
-    from mmsterf.analysis.shapes import channels_of, input_shape, take_noise
+    from mmsterf.analysis.shapes import input_shape, packed_channels, take_noise
     from mmsterf.engine.config import dataset_leaves
     from mmsterf.engine.inputs import Pictures
 
@@ -110,7 +110,7 @@ def passes(cfg, model, args: argparse.Namespace) -> list[Callable]:
         for step in leaf['pipeline']:
             if step['type'] == 'Resize':
                 step.update(scale=tuple(args.size[::-1]), keep_ratio=False)
-    channels = channels_of(model, run_features)
+    channels = packed_channels(model, run_features)
     if args.input == ['noise']:
         take_noise(model, channels)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
@@ -134,7 +134,8 @@ def passes(cfg, model, args: argparse.Namespace) -> list[Callable]:
     return [lambda m, item=item: m.test_step(pseudo_collate([item])) for item in items]
 
 
-_NEEDLESS = ('LoadImageFromFile', 'LoadAnnotations', 'CheckLabelMap')  # the image is there, and has no labels
+# The image is there, and has no labels.
+_NEEDLESS = ('LoadImageFromFile', 'LoadEvents', 'LoadSequence', 'LoadAnnotations', 'CheckLabelMap')
 
 
 def tell(pictures) -> None:

@@ -2,6 +2,6 @@
 
 from .fpn_head import SpikingFPNHead
 from .fpn_snn import FPN_SNN, FPNHead_SNN
-from .sequence import SequenceSegDataPreprocessor
+from .sequence import SequenceEncoderDecoder, SequenceSegDataPreprocessor
 
-__all__ = ['FPN_SNN', 'FPNHead_SNN', 'SequenceSegDataPreprocessor', 'SpikingFPNHead']
+__all__ = ['FPN_SNN', 'FPNHead_SNN', 'SequenceEncoderDecoder', 'SequenceSegDataPreprocessor', 'SpikingFPNHead']
