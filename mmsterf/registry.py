@@ -30,10 +30,13 @@ _TASKS = [f'mmsterf.models.{task}' for task in ('det', 'seg') if find_spec(f'mm{
 _TASKS += [] if missing_for_pretraining() else ['mmsterf.models.cls']
 
 MODELS = Registry('model', scope='mmsterf', parent=MMENGINE_MODELS, locations=['mmsterf.models', *_TASKS])
-_EVENTS = ['mmsterf.datasets.event_coco'] if find_spec('mmdet') else []
-DATASETS = Registry('dataset', scope='mmsterf', parent=MMENGINE_DATASETS, locations=_EVENTS)
-METRICS = Registry('metric', scope='mmsterf', parent=MMENGINE_METRICS, locations=_EVENTS)
-HOOKS = Registry('hook', scope='mmsterf', parent=MMENGINE_HOOKS, locations=['mmsterf.hooks'])
+_COCO = ['mmsterf.datasets.event_coco'] if find_spec('mmdet') else []
+_MAPS = ['mmsterf.datasets.event_seg'] if find_spec('mmseg') else []
+DATASETS = Registry('dataset', scope='mmsterf', parent=MMENGINE_DATASETS, locations=[*_COCO, *_MAPS])
+METRICS = Registry('metric', scope='mmsterf', parent=MMENGINE_METRICS, locations=_COCO)
+HOOKS = Registry(
+    'hook', scope='mmsterf', parent=MMENGINE_HOOKS, locations=['mmsterf.hooks', 'mmsterf.hooks.event_pictures']
+)
 TRANSFORMS = Registry(
     'transform',
     scope='mmsterf',

@@ -139,8 +139,8 @@ def _images(report: Report, file: str, entries: list) -> dict:
         name = entry.get('file_name')
         if not isinstance(name, str) or not name:
             report.error('file_name', f'{where} has the file_name {short(name)}; it must be that of an image')
-        elif names.setdefault((name, str(entry.get('event_end'))), index) != index:
-            before = names[name, str(entry.get('event_end'))]
+        elif names.setdefault(part := (name, str(entry.get('event_end', entry.get('frame')))), index) != index:
+            before = names[part]
             report.warning('file twice', f'{where} is the file {short(name)} of images[{before}] once more')
         if 'event_end' in entry and not _is_integer(entry['event_end']):
             report.error(

@@ -11,20 +11,25 @@ from mmsterf.errors import InvalidInput
 from mmsterf.events.labels import Protocol
 from mmsterf.registry import DATASETS, METRICS
 
+KEYS = ('event_end', 'frame')
+"""Which part of a recording or video an image of an annotation file is."""
+
 
 @DATASETS.register_module()
 class EventCocoDataset(CocoDataset):
-    """mmdet's CocoDataset; `event_end` of an image, the end of its window in microseconds, goes to the loading step."""
+    """mmdet's CocoDataset whose images may be windows of recordings, or frames of videos.
+
+    `event_end` of an image, the end of its window in microseconds, and `frame`, its number in a video, go to the
+    loading step.
+    """
 
     READS_AS_COCO = True
     """Its annotation files are checked as COCO's."""
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
-        """As mmdet's, with `event_end`."""
-        info = super().parse_data_info(raw_data_info)
-        if 'event_end' in raw_data_info['raw_img_info']:
-            info['event_end'] = raw_data_info['raw_img_info']['event_end']
-        return info
+        """As mmdet's, with `event_end` and `frame`."""
+        image = raw_data_info['raw_img_info']
+        return super().parse_data_info(raw_data_info) | {key: image[key] for key in KEYS if key in image}
 
 
 @METRICS.register_module()
