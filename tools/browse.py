@@ -41,7 +41,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     from PIL import Image
     from tqdm import tqdm
 
-    from mmsterf.engine.config import load_config
+    from mmsterf.engine.config import event_step, load_config
     from mmsterf.engine.data import check_data
     from mmsterf.engine.data_checks import check_contents, refuse
     from mmsterf.engine.outputs import check_new_file
@@ -60,7 +60,6 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     check_loader(cfg[name], name)
     check_data(cfg, (args.split,))
     refuse(check_contents(cfg, (args.split,)))
-    from mmsterf.inference.events import event_step
     from mmsterf.inference.sheet import drawn, sheet, training_set
 
     step = event_step(cfg, args.split)

@@ -51,10 +51,9 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse(argv)
     check_versions(one_task=True)
     from mmsterf.engine.checkpoints import allow_mmengine_checkpoints, check_checkpoint
-    from mmsterf.engine.config import load_config
+    from mmsterf.engine.config import event_step, load_config
     from mmsterf.engine.outputs import ResultFolder
     from mmsterf.errors import InvalidInput
-    from mmsterf.inference.events import event_step
     from mmsterf.inference.items import Items
 
     allow_mmengine_checkpoints()

@@ -3,13 +3,14 @@
 import random
 
 import cases
+import event_tools
 import picture_tools
 from cases import Case
 
 KINDS = (
     cases.configs, cases.options, cases.numbers, cases.devices, cases.annotations, cases.pictures, cases.checkpoints,
     cases.outputs, cases.classes, cases.arguments, picture_tools.predicting, picture_tools.browsing,
-    picture_tools.exporting,
+    picture_tools.exporting, event_tools.drawing, event_tools.labelling,
 )  # fmt: skip
 
 
