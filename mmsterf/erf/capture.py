@@ -1,6 +1,6 @@
 """Run a model and keep what the gradients of its layers start from."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -24,22 +24,19 @@ def calls(layer: Layer, time_steps: int) -> int:
     return time_steps if layer.time == 'calls' else 1
 
 
-def capture(model: nn.Module, x: Tensor, layers: list[Layer], time_steps: int, forward, signed) -> list[list[tuple]]:
-    """Run the model up to the last layer; return per layer the (gradient edge, empty tensor like the output) of calls.
-
-    The edge is taken when the layer returns: a later in-place operation moves the tensor on, but not the edge. With
-    `signed`, it is that of the positive part of the output.
-    """
-    captured = [[] for _ in layers]
-    needed = [calls(layer, time_steps) for layer in layers]
+def outputs(
+    model: nn.Module, x: Tensor, layers: list[Layer], time_steps: int, forward, take: Callable[[int, Tensor], None]
+) -> None:
+    """Run the model up to the last layer; ``take(k, y)`` gets every output y of layer k when the layer returns."""
+    missing = [calls(layer, time_steps) for layer in layers]
 
     def look(module, args, kwargs, output):
-        outputs = tensors(output)
+        found = tensors(output)
         for k, layer in enumerate(layers):
-            if layer.module is module and len(captured[k]) < needed[k]:
-                y = outputs[layer.index].relu() if signed else outputs[layer.index]
-                captured[k].append((get_gradient_edge(y), torch.empty_like(y, device='meta')))
-        if all(len(c) == n for c, n in zip(captured, needed)):
+            if layer.module is module and missing[k]:
+                take(k, found[layer.index])
+                missing[k] -= 1
+        if not any(missing):
             raise Enough
 
     handles = [m.register_forward_hook(look, with_kwargs=True) for m in {layer.module for layer in layers}]
@@ -51,6 +48,21 @@ def capture(model: nn.Module, x: Tensor, layers: list[Layer], time_steps: int, f
     finally:
         for handle in handles:
             handle.remove()
+
+
+def capture(model: nn.Module, x: Tensor, layers: list[Layer], time_steps: int, forward, signed) -> list[list[tuple]]:
+    """Run the model up to the last layer; return per layer the (gradient edge, empty tensor like the output) of calls.
+
+    The edge is taken when the layer returns: a later in-place operation moves the tensor on, but not the edge. With
+    `signed`, it is that of the positive part of the output.
+    """
+    captured = [[] for _ in layers]
+
+    def take(k, y):
+        y = y.relu() if signed else y
+        captured[k].append((get_gradient_edge(y), torch.empty_like(y, device='meta')))
+
+    outputs(model, x, layers, time_steps, forward, take)
     return captured
 
 

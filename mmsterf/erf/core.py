@@ -22,13 +22,15 @@ from .axes import Order, check_order
 from .backward import maps_of
 from .blocks import guard
 from .cancelling import cancelling, cancelling_when_small
-from .capture import calls, capture, contiguous_gradients, run
+from .capture import run
+from .crops import cropped_plan
 from .ending import ending
-from .gains import about_raised, about_zero, raise_gains, zero_gains
-from .inputs import INPUTS, Position, batched, chain, locate, locate_in, pack, samples_of
-from .layers import Layer, probe, select
-from .memory import Meter, TooLarge, batch_within, limits_of, too_large
-from .notes import in_front, notes_on
+from .gains import about_raised, about_zero, raise_gains
+from .inputs import INPUTS, Position, batched, chain, locate, pack, samples_of
+from .layers import Layer
+from .memory import TooLarge, batch_within, limits_of, too_large
+from .notes import notes_on
+from .plan import Task, run_sample, whole_plan
 from .state import untouched
 
 STEPS = ('last', 'all', 'sum')
@@ -56,6 +58,8 @@ class STERF:
         signed: Whether positive parts were taken in place of absolute values (`st_erf`).
         channels: C of the input, the colours that `mean` is averaged over.
         samples: (N, D, H, W) float32, the map of each input, if they were asked for.
+        field: (height, width) in pixels of the theoretical receptive field, which kernels, strides, paddings and
+            dilations give, as if the image had no borders; None where an op in front of the layer is not local.
     """
 
     layer: str
@@ -72,6 +76,7 @@ class STERF:
     signed: bool = False
     channels: int = 3
     samples: Optional[np.ndarray] = None
+    field: Optional[tuple[int, int]] = None
 
     def spatial(self, weights: Optional[Sequence[float]] = None) -> np.ndarray:
         """Return the spatial ERF (H, W): the mean over delays, weighted by `weights` (D values, default equal)."""
@@ -152,40 +157,32 @@ def st_erf(
         size = tuple(first.shape[-2:])
         locate(position, size, size)  # before any work
         limit, most = limits_of(memory, like.device)
-        x, graph = pack([first], input_time, like), {}
         layers = [layers] if isinstance(layers, (str, nn.Module)) else list(layers)
         short = ending(bare, layers, forward) if time_steps == 1 else forward  # steps may be calls
-        raised = raise_gains(bare, lambda: run(bare, x.detach(), short)) if unit_gains else []
+        raised = raise_gains(bare, lambda: run(bare, pack([first], input_time, like), short)) if unit_gains else []
+        task = Task(
+            bare, first, layers, position, time_steps, input_time, axes, like, forward, short, most,
+            in_front_of_norms, signed,
+        )  # fmt: skip
         try:
-            with Meter(bare, most) as meter, contiguous_gradients(bare), zero_gains(bare) as gains:
-                chosen, usable = _chosen(bare, x, size, layers, time_steps, axes, forward, short, graph, meter)
+            plan, notes = cropped_plan(task)
+            plan = plan or whole_plan(task, notes)
         except TooLarge:
-            graph.clear()
-            again = partial(_again, bare, input_time, like, forward)
-            raise ValueError(too_large(bare, first, most, memory is not None, again)) from None
+            raise ValueError(too_large(bare, first, most, memory is not None, partial(run_sample, task))) from None
+        chosen = plan.layers
         _check_steps(chosen, step)
-        if in_front_of_norms:
-            chosen = list({c.name: c for c in (in_front(layer, usable) for layer in chosen)}.values())
-        cells, pixels = zip(*(locate_in(position, size, layer.grid, layer.window) for layer in chosen))
-        blocked = [gains.upstream(edge for edge, _ in graph[c.name]) for c in chosen]
-        del gains
         streams, kept = [_Stream() for _ in chosen], [[] for _ in chosen]
         cancelled = cancelling_when_small(
             bare, first, chosen, position, step, time_steps, input_time, axes, forward, like, signed
         )
-        # the probe was the forward pass of the first input, up to the positive part
-        captured = None if signed else [graph[c.name][: calls(c, time_steps)] for c in chosen]
-        del graph
         blocks, done = True, 0
-        for batch in chain([first], batched(samples, batch_within(limit, meter.need, batch_size))):
-            if captured is None:
-                x = pack(batch, input_time, like)
-                captured = capture(bare, x, chosen, time_steps, forward, signed)
+        for batch in chain([first], batched(samples, batch_within(limit, plan.need, batch_size))):
+            x, captured = plan.run(batch)
             guard(edge for edges in captured for edge, _ in edges)
             # deepest first: its graph holds the others', which then stay warm in the cache
             for k in reversed(range(len(chosen))):
                 back = partial(
-                    maps_of, chosen[k], captured[k], x, cells[k],
+                    maps_of, chosen[k], captured[k], x, plan.cells[k],
                     time_steps=time_steps, input_time=input_time, num=len(batch),
                 )  # fmt: skip
                 unknown = cancelled[k] is None
@@ -197,50 +194,32 @@ def st_erf(
                 maps, blocks = _either(back, blocks, step=step, retain=k > 0 or not streams[k].num, signed=signed)
                 if unknown:
                     cancelled[k] = cancelling(maps if ones is None else ones, signs, x.dtype)
+                maps = plan.spread(maps)
                 for sample in maps:
                     streams[k].add(sample)
                 if keep_samples:
                     kept[k].append(maps.astype('f4'))
+                captured[k] = back = None  # what only this layer's graph held is free
                 done += len(batch)
                 if progress:
                     progress(done, total * len(chosen))
-            captured = x = back = None  # `back` holds the graph, too
+            captured = x = None
     result, told = {}, set()
-    zero = about_zero(list(dict.fromkeys(name for names in blocked for name in names)))
-    parts = zip(chosen, streams, cells, pixels, cancelled, kept, blocked)
-    for layer, stream, cell, pixel, cancels, maps, names in parts:
+    zero = about_zero(list(dict.fromkeys(name for names in plan.blocked for name in names)))
+    parts = zip(plan.asked, streams, plan.pixels, plan.fields, cancelled, kept, plan.blocked)
+    for (layer, cell), stream, pixel, field, cancels, maps, names in parts:
         notes = notes_on(layer, cancels, bool(np.isfinite(stream.mean).all()))
-        notes += [zero] * bool(names) + [about_raised(raised)] * bool(raised)
+        notes += [*plan.notes] + [zero] * bool(names) + [about_raised(raised)] * bool(raised)
         result[layer.name] = STERF(
             layer.name, stream.mean, stream.sem(), stream.num, pixel, cell, layer.grid,
             time_steps, step, cancels, tuple(notes), signed,
-            first.shape[-3], np.concatenate(maps) if maps else None,
+            first.shape[-3], np.concatenate(maps) if maps else None, field.size if field else None,
         )  # fmt: skip
         for note in notes:
             if note not in told:
                 notify(note)
         told.update(notes)
     return result
-
-
-def _again(model, input_time, like, forward, sample: Tensor) -> None:
-    run(model, pack([sample], input_time, like), forward)
-
-
-def _chosen(
-    model, leaf, size, layers, time_steps, axes, forward, short, graph, meter
-) -> tuple[list[Layer], dict[str, Layer]]:
-    """Return the layers that were asked for, and those in front of them that could be; fill `graph` (see `probe`)."""
-    usable, reasons = probe(model, leaf, size, time_steps, axes, short, graph)
-    try:
-        return select(model, layers, usable, reasons), usable
-    except ValueError:
-        if short is forward:
-            raise
-    graph.clear()
-    meter.reset()
-    usable, reasons = probe(model, leaf, size, time_steps, axes, forward, graph)  # its message lists all layers
-    return select(model, layers, usable, reasons), usable
 
 
 class _Stream:

@@ -30,21 +30,25 @@ class Lineage:
         """Return the axes of a tensor."""
         if y.grad_fn is None:
             return self.axes if y is self.leaf else plain(y.shape)
-        stack = [(y.grad_fn, y.output_nr)]
+        return self.at((y.grad_fn, y.output_nr))
+
+    def at(self, key: tuple) -> Axes:
+        """Return the axes of the output of an autograd node: (node, index)."""
+        stack = [key]
         while stack:  # not recursive: graphs are thousands of ops deep
-            key = stack[-1]
-            if key in self.known:
+            top = stack[-1]
+            if top in self.known:
                 stack.pop()
                 continue
-            missing = [p for p in key[0].next_functions if p[0] is not None and p not in self.known]
+            missing = [p for p in top[0].next_functions if p[0] is not None and p not in self.known]
             if missing:
                 stack.extend(missing)
                 continue
             stack.pop()
-            parents = [self.known[p] if p[0] is not None else None for p in key[0].next_functions]
-            self.known[key] = self._axes(*key, parents)
-            self._look_through(key[0])
-        return self.known[y.grad_fn, y.output_nr]
+            parents = [self.known[p] if p[0] is not None else None for p in top[0].next_functions]
+            self.known[top] = self._axes(*top, parents)
+            self._look_through(top[0])
+        return self.known[key]
 
     def window(self, y: Tensor) -> Optional[Window]:
         """Return the part of the image that the grid of a tensor covers, after `of`; None for all of it."""
