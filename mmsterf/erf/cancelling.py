@@ -51,9 +51,10 @@ def cancelling_when_small(
         with same_randomness():
             x = pack([resized(sample, size)], input_time, like)
             short = ending(model, [layer.module for layer in layers], forward) if time_steps == 1 else forward
-            usable, _ = probe(model, x, size, time_steps, axes, short)
+            graph = {}
+            usable, _ = probe(model, x, size, time_steps, axes, short, graph)
             small = [usable[layer.name] for layer in layers]
-            captured = capture(model, x, small, time_steps, forward, signed)
+            captured = capture(model, x, small, time_steps, forward, True) if signed else [graph[c.name] for c in small]
             found = []
             for layer, calls in zip(small, captured):
                 cell, _ = locate_in(position, size, layer.grid, layer.window)

@@ -195,7 +195,8 @@ def temporal_decay(curve: np.ndarray) -> dict[str, float]:
 def measure(result: STERF) -> dict[str, Union[str, int, float]]:
     """Return all numbers of one layer's ST-ERF, flat.
 
-    Keys: layer, num, time_steps, step, grid_h, grid_w, height, width, centre_row, centre_column; area_20, area_30,
+    Keys: layer, num, time_steps, step, grid_h, grid_w, height, width, centre_row, centre_column; field_h, field_w, the
+    theoretical receptive field (`STERF.field`), NaN where it is not known; area_20, area_30,
     area_50, area_99 and the sides side_20 ... (`centred_box`); nonzero, the share of pixels that are not exactly zero;
     radius, centroid_row, centroid_column (`moments`); sigma_v, sigma_h, r2_v, r2_h of the vertical and horizontal
     profile (`fit_gaussian`); entropy_coverage; centre_share; decay_constant, half_life, decay_r2 (`temporal_decay`);
@@ -215,6 +216,8 @@ def measure(result: STERF) -> dict[str, Union[str, int, float]]:
         'width': a.shape[1],
         'centre_row': result.centre[0],
         'centre_column': result.centre[1],
+        'field_h': result.field[0] if result.field else math.nan,
+        'field_w': result.field[1] if result.field else math.nan,
     }
     for share in SHARES:
         side, area = centred_box(a, share, result.centre)

@@ -76,12 +76,21 @@ def report(rows: list[dict], name: str) -> None:
     columns = {'non-zero': 'nonzero', 'area 50 %': 'area_50', 'area 99 %': 'area_99', 'radius px': 'radius'}
     if any(r['half_life'] == r['half_life'] for r in rows):
         columns['half-life'] = 'half_life'
-    print(f'\n{name}\n{"layer":{width}}' + ''.join(f'{title:>11}' for title in columns))
+    shown = any(r['field_h'] == r['field_h'] for r in rows)
+    titles = [*columns, *['field px'] * shown]
+    print(f'\n{name}\n{"layer":{width}}' + ''.join(f'{title:>11}' for title in titles))
     for r in rows:
         numbers = ''.join(f'{r[key]:11.3f}' for key in columns.values())
+        numbers += f'{_field(r):>11}' if shown else ''
         print(f'{r["layer"]:{width}}' + ('    cancels: its map is rounding error' if r['cancels'] else numbers))
     if 'replknet_side_50' in rows[0]:
         report_ratios(rows, width)
+
+
+def _field(row: dict) -> str:
+    """The theoretical receptive field in pixels; - where an op in front of the layer is not known to be local."""
+    h, w = row['field_h'], row['field_w']
+    return '-' if h != h else f'{h}' if h == w else f'{h}x{w}'
 
 
 def report_ratios(rows: list[dict], width: int) -> None:
