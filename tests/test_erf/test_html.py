@@ -77,7 +77,13 @@ const drawn = () => found.map.calls.filter(c => c[0] === 'drawImage').at(-1);
 out.zoomed = drawn().slice(2);
 found.map.fire('pointerdown', point(450, 450)); found.map.fire('pointermove', point(460, 440));
 out.moved = drawn().slice(2);
-found.map.fire('pointerup'); found.whole.fire('click'); out.whole = drawn().slice(2);
+found.map.fire('pointerup', point(460, 440)); found.whole.fire('click'); out.whole = drawn().slice(2);
+out.scrolls = found.map.style.touchAction;
+const finger = (id, x) => ({ ...point(x, 450), pointerId: id });
+found.map.fire('pointerdown', finger(1, 400)); found.map.fire('pointerdown', finger(2, 500));
+found.map.fire('pointermove', finger(1, 300)); out.pinched = drawn().slice(2); out.held = found.map.style.touchAction;
+found.map.fire('pointercancel', finger(1, 300)); found.map.fire('pointerup', finger(2, 500));
+found.map.fire('pointermove', finger(1, 900)); out.released = drawn().slice(2);
 document.fire('keydown', { key: 'ArrowDown', target: found.map });
 out.third = [found.name.textContent, found.under.checked, found.underbox.style.display];
 out.box = found.map.calls.filter(c => c[0] === 'strokeRect').at(-1).slice(1);
@@ -134,12 +140,13 @@ def page(tmp_path):
     parsed = Page()
     parsed.feed(path.read_text())
     assert not parsed.open
+    parsed.text = path.read_text()
     return parsed
 
 
 def test_one_file_holds_everything(page):
     assert page.loaded == []  # nothing is loaded when it is opened
-    assert not re.search(r'https?://|@import|url\(|fetch\(|XMLHttpRequest', page.scripts['js'])
+    assert not re.search(r'https?://|@import|url\(|fetch\(|XMLHttpRequest|<link|import\(', page.text)
     data = json.loads(page.scripts['application/json'])
     layers = [layer for model in data['models'] for layer in model['layers']]
     assert [layer['name'] for layer in layers] == ['stage </script><b>', 'late', 'a: box:BEST']
@@ -180,5 +187,7 @@ def test_a_layer_is_picked_and_maps_are_zoomed(page):
     assert out['zoomed'] == pytest.approx([-112.5, -112.5, 1125, 1125])  # about the pointer
     assert out['moved'] == pytest.approx([-102.5, -122.5, 1125, 1125])
     assert out['whole'] == pytest.approx([0, 0, 900, 900])
+    assert out['pinched'] == out['released'] == pytest.approx([-400, -450, 1800, 1800])  # about the fingers' middle
+    assert (out['scrolls'], out['held']) == ('pan-y', 'none')
     assert out['third'] == ['det: a: box:BEST', True, ''] and out['box'] == pytest.approx([225, 225, 450, 675])
     assert out['up'] == 'net: late' and out['large']
