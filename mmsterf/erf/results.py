@@ -1,5 +1,6 @@
 """What the command line of ST-ERF writes and prints."""
 
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -66,8 +67,13 @@ def command_of(argv: Optional[list[str]]) -> str:
 
 
 def figures_in(out: Path) -> dict[str, Path]:
-    """The figures in a folder, by their paths below it."""
-    return {str(path.relative_to(out).with_suffix('')): path for path in sorted(out.rglob('*.png'))}
+    """The figures in a folder, by their paths below it: overviews first, numbers in their order."""
+
+    def order(path: Path) -> tuple:
+        parts = re.split(r'(\d+)', str(path.relative_to(out)))
+        return len(path.parts), [int(p) if p.isdecimal() else p for p in parts]
+
+    return {str(path.relative_to(out).with_suffix('')): path for path in sorted(out.rglob('*.png'), key=order)}
 
 
 def report(rows: list[dict], name: str) -> None:

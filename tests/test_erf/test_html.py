@@ -15,6 +15,7 @@ from matplotlib.image import imsave
 from mmsterf.erf import STERF, measure
 from mmsterf.erf.answers import Answer
 from mmsterf.erf.html import answer_entry, layer_entry, model_entry, write_html
+from mmsterf.erf.results import figures_in
 
 # Elements that remember what happens to them: enough of a document for the page's script.
 DOCUMENT = """
@@ -84,7 +85,8 @@ found.map.fire('pointerdown', finger(1, 400)); found.map.fire('pointerdown', fin
 found.map.fire('pointermove', finger(1, 300)); out.pinched = drawn().slice(2); out.held = found.map.style.touchAction;
 found.map.fire('pointercancel', finger(1, 300)); found.map.fire('pointerup', finger(2, 500));
 found.map.fire('pointermove', finger(1, 900)); out.released = drawn().slice(2);
-document.fire('keydown', { key: 'ArrowDown', target: found.map });
+found.fit.fire('click'); out.fit = drawn().slice(2); out.least = found.least.textContent;
+found.whole.fire('click'); document.fire('keydown', { key: 'ArrowDown', target: found.map });
 out.third = [found.name.textContent, found.under.checked, found.underbox.style.display];
 out.box = found.map.calls.filter(c => c[0] === 'strokeRect').at(-1).slice(1);
 document.fire('keydown', { key: 'ArrowUp', target: found.map }); out.up = found.name.textContent;
@@ -158,6 +160,15 @@ def test_one_file_holds_everything(page):
     assert data['command'] == 'st_erf.py x.py' and len(base64.b64decode(data['colours'])) == 768
 
 
+def test_figures_come_in_the_order_of_numbers(tmp_path):
+    for name in ('layers/2', 'layers/14', 'layers/8', 'overview', 'layers/stage2.10', 'layers/stage2.9'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / f'{name}.png').touch()
+    assert list(figures_in(tmp_path)) == [
+        'overview', 'layers/2', 'layers/8', 'layers/14', 'layers/stage2.9', 'layers/stage2.10'
+    ]  # fmt: skip
+
+
 def test_a_layer_is_picked_and_maps_are_zoomed(page):
     node = shutil.which('node')
     if not node:
@@ -188,6 +199,8 @@ def test_a_layer_is_picked_and_maps_are_zoomed(page):
     assert out['moved'] == pytest.approx([-102.5, -122.5, 1125, 1125])
     assert out['whole'] == pytest.approx([0, 0, 900, 900])
     assert out['pinched'] == out['released'] == pytest.approx([-400, -450, 1800, 1800])  # about the fingers' middle
+    # the square of 99 % is the whole map
+    assert out['fit'] == pytest.approx([0, 0, 900, 900]) and out['least'] == '0'
     assert (out['scrolls'], out['held']) == ('pan-y', 'none')
     assert out['third'] == ['det: a: box:BEST', True, ''] and out['box'] == pytest.approx([225, 225, 450, 675])
     assert out['up'] == 'net: late' and out['large']
