@@ -188,7 +188,9 @@ GLOBAL = {
     'shuffled': lambda x: F.pixel_unshuffle(F.pixel_shuffle(x, 2), 2),
     'resized by an odd factor': lambda x: F.interpolate(x, (48, 48)),
     'corners': lambda x: F.interpolate(x, scale_factor=2, mode='bilinear', align_corners=True),
-    'warped': lambda x: F.grid_sample(x, F.affine_grid(torch.eye(2, 3)[None].to(x), x.shape, False), align_corners=False),
+    'warped': lambda x: F.grid_sample(
+        x, F.affine_grid(torch.eye(2, 3)[None].to(x), x.shape, False), align_corners=False
+    ),
     'one-dimensional': lambda x: F.conv1d(x.flatten(2), torch.ones(C, C, 3).to(x), padding=1).unflatten(2, (32, 32)),
     'cumulative': lambda x: x.cumsum(2),
     'dynamic weights': lambda x: F.conv2d(x, x.mean((2, 3)).view(1, C, 1, 1).expand(C, C, 1, 1)),
@@ -224,7 +226,9 @@ def test_custom_functions_are_not_known_unless_they_are_neurons():
     assert field(lambda x: conv(Mixing.apply(x)), (32, 32), device='cpu', channels=C)[0] is None
     for steps in (1, 2):
         neuron = ILIF(time_steps=steps)
-        found, _ = field(lambda x, n=neuron, t=steps: conv(n(x.expand(t, C, 32, 32))), (32, 32), device='cpu', channels=C)
+        found, _ = field(
+            lambda x, n=neuron, t=steps: conv(n(x.expand(t, C, 32, 32))), (32, 32), device='cpu', channels=C
+        )
         assert found.size == (3, 3)
 
 
