@@ -1,4 +1,4 @@
-"""Runs of a crop: the same maps as of whole inputs, and whole inputs where an op is global, seen in the graph or not."""
+"""Runs of a crop: the same maps as of whole inputs; whole inputs where an op is global, seen in the graph or not."""
 
 import hypothesis.strategies as st
 import numpy as np
