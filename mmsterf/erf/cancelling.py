@@ -17,8 +17,8 @@ from .state import same_randomness
 
 CANCELS = 1e-3
 """Ones over the channels that give less than this part of what random signs give have cancelled."""
-SMALL = 256
-"""Side from whose double on a smaller image, which has the same channels, is asked."""
+SMALL, LARGE = 128, 512
+"""From the larger side on an image of the smaller one, which has the same channels, is asked."""
 
 
 def cancelling(ones: np.ndarray, signs: np.ndarray, dtype: torch.dtype) -> bool:
@@ -43,9 +43,9 @@ def cancelling_when_small(
 
     That is where the image is small, the model does not take a smaller one, or no gradient arrives.
     """
-    share = SMALL / min(sample.shape[-2:])
-    if share > 0.5 or not isinstance(position, str):
+    if min(sample.shape[-2:]) < LARGE or not isinstance(position, str):
         return [None for _ in layers]
+    share = SMALL / min(sample.shape[-2:])
     size = tuple(max(round(n * share / 32), 1) * 32 for n in sample.shape[-2:])
     try:
         with same_randomness():
