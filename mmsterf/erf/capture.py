@@ -50,6 +50,11 @@ def outputs(
             handle.remove()
 
 
+def start_of(y: Tensor) -> tuple:
+    """Return what a gradient starts from: the edge, and an empty tensor like the output."""
+    return get_gradient_edge(y), torch.empty_like(y, device='meta')
+
+
 def capture(model: nn.Module, x: Tensor, layers: list[Layer], time_steps: int, forward, signed) -> list[list[tuple]]:
     """Run the model up to the last layer; return per layer the (gradient edge, empty tensor like the output) of calls.
 
@@ -59,8 +64,7 @@ def capture(model: nn.Module, x: Tensor, layers: list[Layer], time_steps: int, f
     captured = [[] for _ in layers]
 
     def take(k, y):
-        y = y.relu() if signed else y
-        captured[k].append((get_gradient_edge(y), torch.empty_like(y, device='meta')))
+        captured[k].append(start_of(y.relu() if signed else y))
 
     outputs(model, x, layers, time_steps, forward, take)
     return captured

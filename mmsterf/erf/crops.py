@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from .blocks import at
-from .capture import calls, capture, outputs
+from .capture import calls, outputs, start_of
 from .fields import Box, Field, field_of
 from .gains import zero_gains
 from .inputs import pack
@@ -54,14 +54,14 @@ def cropped_plan(task: Task) -> tuple[Optional[Plan], tuple[str, ...]]:
     if _area(box) > MOST * math.prod(task.size):
         return None, ()
     try:
-        plan = _of(task, layers, cells, fields, box)
-        difference = None if plan is None else _difference(plan, _around(box, unit, task.size), fields)
+        plan, values = _of(task, layers, cells, fields, box)
+        difference = math.nan if plan is None else _difference(plan, values, _around(box, unit, task.size), fields)
     except TooLarge:
         raise
     except Exception as error:  # whatever a model says to a size it cannot take
         _LOG.debug('whole inputs are run: %s', error)
         return None, ()
-    if plan is None or difference is None:
+    if plan is None:
         return None, ()
     if not difference <= SAME * torch.finfo(task.like.dtype).eps:
         return None, (
@@ -104,30 +104,44 @@ def _on_meta(task: Task) -> Optional[tuple[list[Layer], list, list[Field]]]:
     return (layers, cells, fields) if all(fields) and not any(c.window for c in layers) else None
 
 
-def _of(task: Task, layers: list[Layer], cells: list, fields: list[Field], box: Box) -> Optional[Plan]:
-    """Run the crop of the first sample; None if its graph does not say what that of the whole one says."""
+def _of(task: Task, layers: list[Layer], cells: list, fields: list[Field], box: Box) -> tuple[Optional[Plan], list]:
+    """Run the crop of the first sample; return the values of its cells, too. No plan if its graph says otherwise."""
     x = pack([cut(task.first, box)], task.input_time, task.like)
+    where = _inside(layers, cells, fields, box)
+    captured, values = [[] for _ in layers], []
+
+    def take(k, y):
+        captured[k].append(start_of(y))
+        values.append(_value(y, *where[k], task.time_steps))
+
     with Meter(task.model, task.most) as meter, zero_gains(task.model) as gains:
-        captured = capture(task.model, x, layers, task.time_steps, task.forward, False)
-    inside = [_moved(cell, field, box) for cell, field in zip(cells, fields)]
+        outputs(task.model, x, layers, task.time_steps, task.forward, take)
     edges = [[edge for edge, _ in made] for made in captured]
     lineage = Lineage(x)
-    found = [field_of(lineage, e, cell) for e, cell in zip(edges, inside)]
+    found = [field_of(lineage, e, cell) for e, (_, cell) in zip(edges, where)]
     origin = (*box[:2], *box[:2])
     for whole, part in zip(fields, found):
         expected = tuple(edge - start for edge, start in zip(whole.box, origin))
         if part is None or part[0] != expected or part[2:] != whole[2:]:
-            return None
+            return None, []
     _, pixels = task.places(layers)
-    return Plan(
-        task, [replace(layer, grid=f.grid) for layer, f in zip(layers, found)], inside, list(zip(layers, cells)),
-        pixels, fields, [gains.upstream(e) for e in edges], meter.need, box, x, None if task.signed else captured,
+    plan = Plan(
+        task, [replace(layer, grid=f.grid) for layer, f in zip(layers, found)], [cell for _, cell in where],
+        list(zip(layers, cells)), pixels, fields, [gains.upstream(e) for e in edges], meter.need, box, x,
+        None if task.signed else captured,
     )  # fmt: skip
+    return plan, values
 
 
-def _moved(cell: tuple[int, int], field: Field, box: Box) -> tuple[int, int]:
-    """The cell in a crop."""
-    return tuple(int(c - start / s) for c, start, s in zip(cell, box[:2], field.stride))
+def _inside(layers: list[Layer], cells: list, fields: list[Field], box: Box) -> list[tuple[Layer, tuple[int, int]]]:
+    """Layers and cells in a crop."""
+    found = []
+    for layer, cell, field in zip(layers, cells, fields):
+        sides = zip(box[:2], box[2:], field.stride)
+        grid = tuple(math.ceil((end - start) / s) for start, end, s in sides)
+        moved = tuple(int(c - start / s) for c, start, s in zip(cell, box[:2], field.stride))
+        found.append((replace(layer, grid=grid), moved))
+    return found
 
 
 def _around(box: Box, unit: tuple[int, int], size: tuple[int, int]) -> Box:
@@ -138,17 +152,16 @@ def _around(box: Box, unit: tuple[int, int], size: tuple[int, int]) -> Box:
     return *low, *high
 
 
-def _difference(plan: Plan, around: Box, fields: list[Field]) -> Optional[float]:
+def _difference(plan: Plan, values: list[Tensor], around: Box, fields: list[Field]) -> float:
     """Return the largest relative difference of the values of the cells to those that a larger crop gives.
 
     A spiking neuron may tip over for a rounding error: then the mirrored sample is asked, too.
     """
-    cells = [_moved(cell, field, around) for (_, cell), field in zip(plan.asked, fields)]
-    inner = list(zip(plan.layers, plan.cells))
-    outer = [(replace(layer, grid=_grid(around, f)), cell) for (layer, _), f, cell in zip(plan.asked, fields, cells)]
+    inner, outer = (_inside(*zip(*plan.asked), fields, box) for box in (plan.box, around))
     differences = []
     for sample in (plan.task.first, plan.task.first.flip(-1)):
-        small, large = (_values(plan.task, cut(sample, b), w) for b, w in ((plan.box, inner), (around, outer)))
+        small = _values(plan.task, cut(sample, plan.box), inner) if differences else values
+        large = _values(plan.task, cut(sample, around), outer)
         pairs = [(a - b).abs().max() / b.abs().max() for a, b in zip(small, large) if b.any() or a.any()]
         differences.append(float(torch.stack(pairs).max()) if pairs else 0.0)
         if differences[-1] <= SAME * torch.finfo(plan.task.like.dtype).eps:
@@ -156,21 +169,19 @@ def _difference(plan: Plan, around: Box, fields: list[Field]) -> Optional[float]
     return min(differences)
 
 
-def _grid(box: Box, field: Field) -> tuple[int, int]:
-    return tuple(math.ceil((end - start) / s) for start, end, s in zip(box[:2], box[2:], field.stride))
-
-
 def _values(task: Task, sample: Tensor, where: list) -> list[Tensor]:
-    """Return the values of all channels and steps of cells, in one run without gradients."""
+    """Return the values of cells in one run without gradients."""
     found = []
-
-    def take(k, y):
-        layer, cell = where[k]
-        if 'L' in layer.axes and y.shape[layer.axes.index('L') - len(layer.axes)] != math.prod(layer.grid):
-            raise ValueError(f'{layer.name} has no grid of {layer.grid}')
-        found.append(at(y, layer.seed(y, cell, slice(None), task.time_steps).where).double().flatten())
-
     with torch.no_grad(), same_randomness():
         x = pack([sample], task.input_time, task.like).detach()
-        outputs(task.model, x, [layer for layer, _ in where], task.time_steps, task.forward, take)
+        layers = [layer for layer, _ in where]
+        take = lambda k, y: found.append(_value(y, *where[k], task.time_steps))  # noqa: E731
+        outputs(task.model, x, layers, task.time_steps, task.forward, take)
     return found
+
+
+def _value(y: Tensor, layer: Layer, cell: tuple[int, int], time_steps: int) -> Tensor:
+    """Return the values of all channels and steps of a cell."""
+    if 'L' in layer.axes and y.shape[layer.axes.index('L') - len(layer.axes)] != math.prod(layer.grid):
+        raise ValueError(f'{layer.name} has no grid of {layer.grid}')
+    return at(y.detach(), layer.seed(y.detach(), cell, slice(None), time_steps).where).double().flatten().clone()
