@@ -125,9 +125,10 @@ def measure_one(args: argparse.Namespace) -> None:
     work = globals()[procedure]
     work(model, MODELS[name], Noise(1, (3, 64, 64)))  # warm up
     images = Noise(1 if procedure == 'passes' else args.num, (3, args.size, args.size))
-    start = time.perf_counter()
+    clock = time.process_time if args.cpu else time.perf_counter
+    start = clock()
     maps = work(model, MODELS[name], images)
-    seconds = (time.perf_counter() - start) / len(images)
+    seconds = (clock() - start) / len(images)
     np.save(args.out, maps)
     print(json.dumps({'seconds': seconds, 'mb': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
 
@@ -139,6 +140,9 @@ def main() -> None:
     parser.add_argument('--num', type=int, default=3, help='inputs of (a) and (c) (default 3)')
     parser.add_argument('--models', nargs='+', default=list(MODELS), choices=MODELS, help='default: all')
     parser.add_argument('--threads', type=int, default=torch.get_num_threads(), help="torch threads (default: torch's)")
+    parser.add_argument(
+        '--cpu', action='store_true', help='count CPU seconds, for a machine that others use; with --threads 1'
+    )
     parser.add_argument('--procedure', choices=PROCEDURES, help=argparse.SUPPRESS)
     parser.add_argument('--out', help='also write the numbers to this JSON file')
     args = parser.parse_args()
@@ -146,7 +150,8 @@ def main() -> None:
         measure_one(args)
         return
     table = {}
-    print(f'{args.size}x{args.size}, 4 layers, {args.threads} threads\n')
+    clock = ' (CPU seconds)' * args.cpu
+    print(f'{args.size}x{args.size}, 4 layers, {args.num} inputs, {args.threads} threads{clock}\n')
     print('| model | script, s | MB | passes, s | MB | core, s | MB | script / core | passes / core | difference |')
     print('|---|---|---|---|---|---|---|---|---|---|', flush=True)
     with tempfile.TemporaryDirectory() as folder, tqdm(total=3 * len(args.models), unit='process') as bar:
@@ -156,6 +161,7 @@ def main() -> None:
                 file = Path(folder, f'{procedure}.npy')
                 command = [sys.executable, '-W', 'ignore', __file__, '--models', name, '--procedure', procedure]
                 numbers = ['--size', args.size, '--num', args.num, '--threads', args.threads, '--out', file]
+                numbers += ['--cpu'] * args.cpu
                 text = subprocess.run(
                     command + list(map(str, numbers)), check=True, stdout=subprocess.PIPE, text=True
                 ).stdout
