@@ -16,7 +16,9 @@ import pytest
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
-from mmsterf.datasets.digit_scenes import CLASSES, MARKS, SceneSettings, load_scans, make_scene, split_scans
+from mmsterf.datasets.digit_scans import load_scans, split_scans
+from mmsterf.datasets.digit_scenes import make_scene
+from mmsterf.datasets.scene_settings import CLASSES, MARKS, SceneSettings
 
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT / 'tools' / 'dataset_converters' / 'make_digit_scenes.py'
