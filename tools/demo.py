@@ -1,8 +1,9 @@
 """The demo: make digit scenes, train a small spiking network on them, draw what it sees.
 
-`make demo` runs it with a Mask R-CNN, `make demo-seg` with a Semantic FPN. Everything goes to work_dirs/demo or
-work_dirs/demo_seg: predictions.png beside the ground truth, curves.png, metrics.json and the checkpoints; of the
-Mask R-CNN also the receptive fields of the trained backbone.
+`make demo` runs it with a Mask R-CNN, `make demo-seg` with a Semantic FPN. The backbone first learns to tell single
+digits apart, as others do on ImageNet. Everything goes to work_dirs/demo or work_dirs/demo_seg: predictions.png beside
+the ground truth, curves.png, metrics.json and the checkpoints; of the Mask R-CNN also the receptive fields of the
+trained backbone.
 """
 
 import argparse
@@ -18,10 +19,10 @@ sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
 from mmsterf.engine import arguments, check_versions, command_line
 
 ROOT = Path(__file__).resolve().parents[1]
-# Config and folder of the results by task.
+# Config, that of its pretraining, and folder of the results by task.
 TASKS = {
-    'det': ('mask_rcnn_sdt_mlpixer_digits.py', 'work_dirs/demo'),
-    'seg': ('semantic_fpn_sdt_mlpixer_digits.py', 'work_dirs/demo_seg'),
+    'det': ('mask_rcnn_sdt_mlpixer_digits.py', 'imagenet/sdt_mlpixer_digits.py', 'work_dirs/demo'),
+    'seg': ('semantic_fpn_sdt_mlpixer_digits.py', 'imagenet/sdt_mlpixer_digits_seg.py', 'work_dirs/demo_seg'),
 }
 
 
@@ -40,24 +41,52 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser.add_argument(
         '--length', type=arguments.whole(1), help='epochs (detection) or iterations (segmentation) of training'
     )
+    parser.add_argument(
+        '--pictures',
+        type=arguments.file_name,
+        default='data/digit_pictures',
+        help='folder of the pictures of single digits for pretraining, made if missing',
+    )
+    parser.add_argument('--train-pictures', type=arguments.count, default=8000, help='pictures to pretrain on')
+    parser.add_argument('--from-nothing', action='store_true', help='train without pretraining')
     args = parser.parse_args(argv)
-    config, work_dir = TASKS[args.task]
+    config, classifier, work_dir = TASKS[args.task]
     check_versions()
     from mmsterf.engine.config import load_config
     from mmsterf.engine.outputs import check_writable
+    from mmsterf.engine.versions import missing_for_pretraining
+    from mmsterf.errors import InvalidInput
 
     config = args.config or str(ROOT / 'configs' / config)
-    work_dir = args.work_dir or work_dir
+    work_dir = Path(args.work_dir or work_dir)
     load_config(config)  # before the scenes are made
+    if not args.from_nothing and (missing := missing_for_pretraining()):
+        raise InvalidInput(
+            f'pretraining needs mmpretrain; not installed are {", ".join(missing)} (docs/pretraining.md says how to); '
+            '--from-nothing does without'
+        )
     check_writable('--work-dir', work_dir)
     check_writable('--data', args.data)
-    converter = ROOT / 'tools' / 'dataset_converters' / 'make_digit_scenes.py'
-    scenes = ['--out', args.data, '--train', str(args.train), '--val', str(args.val)]
-    if status := subprocess.run([sys.executable, str(converter), *scenes]).returncode:
-        sys.exit(status)  # it has said why
-    from mmsterf.engine.demo import run
+    make('--out', args.data, '--train', args.train, '--val', args.val)
+    if not args.from_nothing:
+        check_writable('--pictures', args.pictures)
+        counts = ('--train', args.train_pictures, '--val', max(args.train_pictures // 10, 1))
+        make('--task', 'cls', '--out', args.pictures, *counts)
+    from mmsterf.engine.demo import pretrain, run
 
-    run(config, Path(args.data), Path(work_dir), args.length)
+    pretraining = None
+    if not args.from_nothing:
+        classifier = str(ROOT / 'configs' / classifier)
+        length = args.length and 1  # a short demo has a short one
+        pretraining = pretrain(classifier, Path(args.pictures), work_dir / 'pretraining', length)
+    run(config, Path(args.data), work_dir, args.length, pretraining)
+
+
+def make(*arguments) -> None:
+    """Make scenes or pictures, unless they are there."""
+    converter = ROOT / 'tools' / 'dataset_converters' / 'make_digit_scenes.py'
+    if status := subprocess.run([sys.executable, str(converter), *map(str, arguments)]).returncode:
+        sys.exit(status)  # it has said why
 
 
 if __name__ == '__main__':

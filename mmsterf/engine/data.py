@@ -171,10 +171,11 @@ def _how_to_get(leaf: dict) -> str:
         )
         variable = ', or the environment variable MMSTERF_DSEC_ROOT=PATH,'
     elif set('0123456789') <= set(classes):
-        source = (
-            f'python tools/dataset_converters/make_digit_scenes.py --out {Path(root).parent} makes the digit scenes'
-        )
-        variable = ', or the environment variable MMSTERF_DIGITS_ROOT=FOLDER_ABOVE,'
+        of_one = Path(root).name == 'cls'
+        task, made = ('--task cls ', 'pictures of one digit each') if of_one else ('', 'the digit scenes')
+        source = f'python tools/dataset_converters/make_digit_scenes.py {task}--out {Path(root).parent} makes {made}'
+        name = 'MMSTERF_DIGIT_PICTURES_ROOT' if of_one else 'MMSTERF_DIGITS_ROOT'
+        variable = f', or the environment variable {name}=FOLDER_ABOVE,'
     elif 'coco' in kind:
         source = f'Get COCO 2017 from cocodataset.org and link it: ln -s /path/to/coco {root}'
         variable = ', or the environment variable MMSTERF_COCO_ROOT=PATH,'

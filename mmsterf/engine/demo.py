@@ -2,10 +2,13 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Optional
 
+from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmsterf.erf import replace_file
@@ -17,13 +20,35 @@ from .data import check_data
 from .demo_pictures import draw_curves, draw_detections, draw_segmentations
 from .device import adapt_to_device
 from .orphans import end_with_parent
+from .resuming import find_checkpoint
 from .work_dir import held, set_aside
 
 DATA = {'mmdet': 'coco', 'mmseg': 'ade'}
 """Folders of the digit scenes by task."""
 
 
-def run(config: str, data: Path, work_dir: Path, length: Optional[int] = None) -> dict:
+def pretrain(config: str, pictures: Path, work_dir: Path, length: Optional[int] = None) -> tuple:
+    """Train the classifier `config` on the pictures of single digits below `pictures`.
+
+    Args:
+        config (str): Classification config.
+        pictures (Path): Folder that make_digit_scenes.py --task cls has made.
+        work_dir (Path): Folder of the checkpoint.
+        length (int, optional): Iterations of training.
+
+    Returns:
+        tuple: Checkpoint (str), and metrics on validation pictures (dict).
+    """
+    cfg = _load(config, f'{pictures}/cls', work_dir, length)
+    with _runner(cfg) as runner:
+        runner.train()
+        metrics = runner.val()
+    return find_checkpoint(cfg.work_dir), metrics
+
+
+def run(
+    config: str, data: Path, work_dir: Path, length: Optional[int] = None, pretraining: Optional[tuple] = None
+) -> dict:
     """Train and evaluate `config` on the digit scenes below `data`, and draw the results into `work_dir`.
 
     Args:
@@ -31,17 +56,37 @@ def run(config: str, data: Path, work_dir: Path, length: Optional[int] = None) -
         data (Path): Folder that make_digit_scenes.py has made.
         work_dir (Path): Folder of the results.
         length (int, optional): Length of training, in epochs (detection) or iterations (segmentation).
+        pretraining (tuple, optional): What `pretrain` returned, for the backbone to start from.
 
     Returns:
-        dict: Metrics 'before' and 'after' training.
+        dict: Metrics 'before' and 'after' training, and of 'pretraining'.
     """
+    cfg = _load(config, None, work_dir, length)
+    replace_data_root(cfg, f'{data}/{DATA[cfg.default_scope]}')
+    metrics = {}
+    if pretraining:
+        checkpoint, metrics['pretraining'] = pretraining
+        cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=checkpoint, prefix='backbone.')
+    with _runner(cfg) as runner:
+        return _run(runner, work_dir, metrics)
+
+
+def _load(config: str, data_root: Optional[str], work_dir: Path, length: Optional[int]) -> Config:
+    """A config with the demo's folders and length."""
     cfg = load_config(config)
     cfg.work_dir = str(work_dir)
-    replace_data_root(cfg, f'{data}/{DATA[cfg.default_scope]}')
+    if data_root:
+        replace_data_root(cfg, data_root)
     if length:
         cfg.train_cfg['max_epochs' if 'max_epochs' in cfg.train_cfg else 'max_iters'] = length
         cfg.train_cfg.val_interval = min(cfg.train_cfg.val_interval, length)
         cfg.default_hooks.logger.interval = min(cfg.default_hooks.logger.interval, length)
+    return cfg
+
+
+@contextmanager
+def _runner(cfg: Config) -> Iterator[Runner]:
+    """The runner of a config, checked as by the tools, its folder held."""
     users = deepcopy(cfg)
     check_data(cfg, ('train', 'val'))
     allow_mmengine_checkpoints()
@@ -51,11 +96,11 @@ def run(config: str, data: Path, work_dir: Path, length: Optional[int] = None) -
     with held(cfg.work_dir):
         with set_aside(cfg):
             runner = checked_runner(cfg, users)
-        return _run(runner, work_dir)
+        yield runner
 
 
-def _run(runner: Runner, work_dir: Path) -> dict:
-    metrics = {'before': runner.val()}
+def _run(runner: Runner, work_dir: Path, metrics: dict) -> dict:
+    metrics['before'] = runner.val()
     runner.train()
     metrics['after'] = runner.val()
     metrics = {when: {key: float(value) for key, value in values.items()} for when, values in metrics.items()}
@@ -74,6 +119,9 @@ def report(metrics: dict, work_dir: Path) -> None:
     """Print what was made, and last box and mask AP and AP50, or mIoU as a fraction, before and after."""
     made = sorted(path.name for path in work_dir.glob('*.png'))
     print(f'\n{work_dir}: {", ".join(made)}')
+    metrics = dict(metrics)
+    if pretraining := metrics.pop('pretraining', None):
+        print(f'   pretraining: {pretraining["accuracy/top1"] / 100:.3f} of single digits told right')
     for when, values in metrics.items():
         if 'mIoU' in values:
             text = [f'mIoU {values["mIoU"] / 100:.3f}, pixels {values["aAcc"] / 100:.3f}']

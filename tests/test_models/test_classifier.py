@@ -25,6 +25,7 @@ from mmsterf.engine.config import load_config
 from mmsterf.erf import Noise, st_erf
 from mmsterf.errors import InvalidInput
 from mmsterf.models import MetaSDT
+from mmsterf.registry import MODELS as OURS
 
 ROOT = Path(__file__).parents[2]
 DIMS = (16, 32, 64, 96)
@@ -135,9 +136,54 @@ def test_through_the_tools_into_a_detector(task, tmp_path):
     backbone = MetaSDT(dict(embed_dims=(8, 8, 16, 16)), mlp_ratio=1, out_indices=range(5))
     load_pretrained(backbone, str(work / 'epoch_2.pth'), 'backbone.')
     assert all(torch.equal(value, whole[f'backbone.{key}']) for key, value in backbone.state_dict().items())
-    other = MetaSDT(dict(embed_dims=(8, 8, 16, 24)), mlp_ratio=1)
-    with pytest.raises(ValueError, match='does not fit MetaSDT'):
-        load_pretrained(other, str(work / 'epoch_2.pth'), 'backbone.')
+    for name, channels in (('mask_rcnn_sdt_conv_tiny', [8, 8, 16, 16]), ('semantic_fpn_sdt_conv_tiny', [4, 8, 8, 16])):
+        starts_from(str(work / 'epoch_2.pth'), whole, name, channels, arch=dict(embed_dims=(8, 8, 16, 16)), mlp_ratio=1)
+        with pytest.raises(ValueError, match=r'does not fit MetaSDT: .*stage4\.0\.'):
+            starts_from(str(work / 'epoch_2.pth'), whole, name, channels, arch='nano', mlp_ratio=1)
+
+
+def starts_from(checkpoint: str, state: dict, config: str, channels: list, **backbone) -> torch.nn.Module:
+    """The detector or segmentor of a config, its backbone changed, which starts from a classifier: all of it."""
+    cfg = Config.fromfile(ROOT / f'configs/{config}.py')
+    cfg.model.backbone.update(backbone, init_cfg=dict(type='Pretrained', checkpoint=checkpoint, prefix='backbone.'))
+    cfg.model.neck.update(in_channels=channels)
+    task = cfg.default_scope
+    registry = pytest.importorskip(f'{task}.registry').MODELS
+    pytest.importorskip(f'{task}.models')
+    with DefaultScope.overwrite_default_scope(task):
+        model = registry.build(cfg.model)
+        model.init_weights()
+    own = model.backbone.state_dict()
+    assert own and all(torch.equal(value, state[f'backbone.{key}']) for key, value in own.items())
+    return model
+
+
+@pytest.mark.parametrize(
+    ('backbone', 'detector', 'segmentor'),
+    [
+        (
+            dict(type='mmsterf.MetaSDT', arch='nano', mixer=dict(type='MLPixer'), mlp_ratio=6),
+            ('mask_rcnn_sdt_mlpixer6_tiny', [24, 48, 96, 128]),
+            ('semantic_fpn_sdt_mlpixer6_tiny', [12, 24, 48, 128]),
+        ),
+        (
+            dict(type='mmsterf.MetaSDTv2', arch=dict(embed_dims=(16, 16, 32, 32)), time_steps=4, output='folded'),
+            ('mask_rcnn_sdtv2_digits', [16, 16, 32, 32]),
+            ('semantic_fpn_sdtv2_digits', [8, 16, 16, 32]),
+        ),
+    ],
+    ids=['MLPixer e6 nano', 'v2 at T 4'],
+)
+def test_other_sizes_and_backbones_over_time_go_in_as_well(backbone, detector, segmentor, tmp_path):
+    pretrained = OURS.build(dict(**backbone, out_indices=(4,)))
+    state = {
+        f'backbone.{key}': torch.rand_like(value) if value.is_floating_point() else value + 3
+        for key, value in pretrained.state_dict().items()
+    }
+    torch.save({'state_dict': {**state, 'head.fc.weight': torch.ones(2)}}, tmp_path / 'classifier.pth')
+    for config, channels in (detector, segmentor):
+        model = starts_from(str(tmp_path / 'classifier.pth'), state, config, channels, **backbone)
+        assert model.backbone.time_steps == pretrained.time_steps
 
 
 def test_missing_data_is_one_sentence(tmp_path, monkeypatch):

@@ -287,6 +287,9 @@ def test_killed_run_leaves_nothing_half_made(how, tmp_path):
         (('--task', 'far', '--one-class'), '--one-class is set: classes of --task far are those of the marks'),
         (('--mark-radius', '9'), '--mark-radius is 9: only --task far has marks'),
         (('--task', 'far', '--digits', '2', '3'), '--digits is 2 3: must be 1 1 with --task far'),
+        (('--task', 'cls', '--digits', '2', '3'), '--digits is 2 3: must be 1 1 with --task cls'),
+        (('--task', 'cls', '--one-class'), '--one-class is set: classes of --task cls are the ten digits'),
+        (('--task', 'cls', '--distance', '40'), '--distance is 40: only --task far has one'),
         (
             ('--task', 'far', '--size', '96', '96', '--scale', '24', '36', '--distance', '90'),
             '--distance is 90: must be within 32..63 pixels with a size of 96 96, digits of up to 36 pixels and a mark '
@@ -308,6 +311,27 @@ def test_missing_scikit_learn_is_said(tmp_path, monkeypatch):
     done = subprocess.run(**arguments, capture_output=True, text=True)
     assert done.returncode == 1 and 'pip install scikit-learn' in done.stderr and 'Traceback' not in done.stderr
     assert os.listdir(tmp_path) == ['sitecustomize.py']
+
+
+def test_pictures_of_one_digit(tmp_path):
+    """Folders of classes; a picture is the scene of its number, of scans of its part; once more, the same bytes."""
+    out, arguments = tmp_path / 'digits', ('--task', 'cls', '--train', '12', '--val', '5')
+    assert (done := run('--out', out, *arguments, '--preview', tmp_path / 'one.png')).returncode == 0, done.stderr
+    settings = SceneSettings((64, 64), (1, 1), (24, 60), task='cls')
+    for split, count in (('train', 12), ('val', 5)):
+        assert sorted(folder.name for folder in (out / 'cls' / split).iterdir()) == list(CLASSES)
+        files = sorted((out / 'cls' / split).glob('*/*.jpg'), key=lambda file: file.name)
+        assert [int(file.stem) for file in files] == list(range(1, count + 1))
+        for index, file in enumerate(files):
+            scene = make_scene(split, 0, index, settings)
+            assert file.parent.name == CLASSES[scene.labels[0]] == CLASSES[load_scans()[1][scene.scans[0]]]
+            assert scene.scans[0] in split_scans(load_scans()[1], split) and len(scene.scans) == 1
+            assert np.abs(cv2.imread(str(file)).astype(int) - scene.image).mean() < 6, 'but for JPEG'
+    assert cv2.imread(str(tmp_path / 'one.png')).shape == (2 * 256, 6 * 256, 3)
+    before = digests(out)
+    assert 'already' in run('--out', out, *arguments).stdout and digests(out) == before
+    assert run('--out', tmp_path / 'again', *arguments).returncode == 0
+    assert digests(tmp_path / 'again') == before
 
 
 FAR = SceneSettings((96, 128), (1, 1), (24, 32), task='far', distance=50)
