@@ -1,7 +1,7 @@
 """What the published LIF models consist of: as `names`, for Meta-SDT v2, Spikformer, SDT v1 and QKFormer.
 
 Each generator yields ``(published name, name here, published shape)``; the name here is None for tensors that the
-published files hold but never use. Classifier heads are left out. 1-d convolutions are 1x1 convolutions here.
+published files hold but never use. Classifier heads are in `names`. 1-d convolutions are 1x1 convolutions here.
 """
 
 from collections.abc import Iterable, Iterator

@@ -275,3 +275,24 @@ def test_differences_are_paired_by_seed():
     assert lines[0].startswith('| value | runs | mIoU | mIoU - a |')
     assert lines[2].startswith('| a | 2 | 0.250 ± 0.212 |  |')
     assert lines[3].startswith('| b | 2 | 0.300 ± 0.212 | +0.050')
+
+
+def test_table_of_pretraining():
+    """Time of pretraining counts for what starts from it; differences are paired by seed."""
+    tool = tool_module('pretraining')
+    lines = [
+        dict(run=f'seg-{start}-{seed}', task='seg', start=start, seed=seed, cpu_s=cpu, points=[{'mIoU': miou}])
+        for start, seed, cpu, miou in (
+            ('nothing', 0, 240, 40), ('nothing', 1, 240, 50), ('pretrained', 1, 120, 58), ('pretrained', 0, 120, 52)
+        )
+    ]  # fmt: skip
+    of_classifiers = [
+        dict(run=f'seg-classifier-{s}', task='seg', start='classifier', seed=s, cpu_s=60 + 120 * s, points=[{}])
+        for s in (0, 1)
+    ]
+    *_, nothing, pretrained = tool.table([*lines, *of_classifiers]).splitlines()
+    assert nothing == '| seg, mIoU | nothing | 2 | 4.0 | 0.450 ± 0.071 |  |'
+    assert pretrained == '| seg, mIoU | pretrained | 2 | 4.0 | 0.550 ± 0.042 | +0.100 (+0.120, +0.080) |'
+    runs = tool.specs(['seg'], [0], 'scenes', 'pictures', Path('/out'))
+    assert [run['run'] for run in runs] == ['seg-classifier-0', 'seg-nothing-0', 'seg-pretrained-0']
+    assert runs[2]['checkpoint'].startswith('/out/seg-classifier-0/') and not runs[1]['checkpoint']
