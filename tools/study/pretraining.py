@@ -23,7 +23,6 @@ from mmsterf.engine import arguments, check_versions, command_line
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = {'det': 'mask_rcnn_sdt_mlpixer_digits.py', 'seg': 'semantic_fpn_sdt_mlpixer_digits.py'}
 CLASSIFIERS = {'det': 'imagenet/sdt_mlpixer_digits.py', 'seg': 'imagenet/sdt_mlpixer_digits_seg.py'}
-FOLDERS = {'det': 'coco', 'seg': 'ade'}
 ITERS = {
     'det': {'classifier': 400, 'nothing': 600, 'pretrained': 400},
     'seg': {'classifier': 400, 'nothing': 1000, 'pretrained': 700},
@@ -35,7 +34,10 @@ COLOURS = {'nothing': '#0072B2', 'pretrained': '#D55E00'}
 
 
 def specs(tasks: list, seeds: list, scenes: str, pictures: str, out: Path) -> list:
-    """All trainings in the order they are done: those of a seed together, classifiers in front of what needs them."""
+    """All trainings in the order they are done: those of a seed together, classifiers in front of what needs them.
+
+    `folders` of a training are the environment variables by which its config finds scenes and pictures.
+    """
     found = []
     for seed in seeds:
         for task in tasks:
@@ -50,7 +52,7 @@ def specs(tasks: list, seeds: list, scenes: str, pictures: str, out: Path) -> li
                         'seed': seed,
                         'iters': iters,
                         'config': (CLASSIFIERS if of_classifier else CONFIGS)[task],
-                        'data': f'{pictures}/cls' if of_classifier else f'{scenes}/{FOLDERS[task]}',
+                        'folders': {'MMSTERF_DIGITS_ROOT': scenes, 'MMSTERF_DIGIT_PICTURES_ROOT': pictures},
                         'checkpoint': str(before) if start == 'pretrained' else None,
                         'options': {},
                     }
@@ -155,7 +157,8 @@ def main(argv=None) -> None:
         print(table(lines))
         return
     out = Path(args.out).absolute()
-    for spec in specs(args.tasks, args.seeds, args.scenes, args.pictures, out):
+    folders = (str(Path(folder).absolute()) for folder in (args.scenes, args.pictures))
+    for spec in specs(args.tasks, args.seeds, *folders, out):
         if spec['run'] in {line['run'] for line in read_results(results)}:
             continue
         result = train(spec, out / spec['run'], args.wrap)

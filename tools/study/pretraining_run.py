@@ -19,12 +19,11 @@ def config_of(run: dict):
     """The config of one training: the demo's, or its classifier's, shorter, and in one process.
 
     Args:
-        run (dict): `config`, `data` (its data root), `iters`, `seed`, and `checkpoint`, of the classifier, or None.
+        run (dict): `config`, `iters`, `seed`, `options`, and `checkpoint`, of the classifier, or None.
     """
-    from mmsterf.engine.config import load_config, replace_data_root
+    from mmsterf.engine.config import load_config
 
     cfg, iters = load_config(str(ROOT / 'configs' / run['config'])), run['iters']
-    replace_data_root(cfg, run['data'])
     cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=iters, val_interval=iters // VALIDATIONS)
     cfg.param_scheduler = [
         dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=30),
@@ -72,6 +71,7 @@ def run_one(folder: Path) -> None:
             self.started += time.process_time() - self.paused
 
     run, at = json.loads((folder / 'run.json').read_text()), commit()
+    os.environ.update(run['folders'])
     config_of(run).dump(folder / 'config.py')
     train([str(folder / 'config.py'), '--work-dir', str(folder / 'train')])
     versions = {name: _version(name) for name in PACKAGES}
