@@ -12,9 +12,14 @@ model = dict(
         mixer=dict(_delete_=True, type='MLPixer', layout='raster'),
         drop_path_rate=0.0,
     ),
-    head=dict(num_classes=10, in_channels=96),
+    head=dict(
+        num_classes=10,
+        in_channels=96,
+        loss=dict(_delete_=True, type='CrossEntropyLoss'),
+        init_cfg=dict(type='Normal', layer='Linear', std=0.1),
+    ),
 )
-max_iters = 600
+max_iters = 800
 train_cfg = dict(by_epoch=False, max_iters=max_iters, val_interval=max_iters)
 val_cfg = dict()
 test_cfg = dict()

@@ -1,5 +1,4 @@
-# As sdt_mlpixer_digits.py, the backbone of semantic_fpn_sdt_mlpixer_digits.py. Pictures have about half their size, as
-# the scenes have there.
+# As sdt_mlpixer_digits.py, the backbone of semantic_fpn_sdt_mlpixer_digits.py.
 _base_ = './sdt_mlpixer_digits.py'
 
 model = dict(
@@ -9,7 +8,3 @@ model = dict(
         residual_gain=0.5,
     ),
 )
-pipeline = [dict(type='LoadImageFromFile'), dict(type='Resize', scale=(40, 40)), dict(type='PackInputs')]
-train_dataloader = dict(dataset=dict(pipeline=pipeline))
-val_dataloader = dict(dataset=dict(pipeline=pipeline))
-test_dataloader = val_dataloader

@@ -27,7 +27,8 @@ class SceneSettings:
         task: 'digits': a digit's class is what it reads. 'far': a scene has one digit, and its class is the colour of a
             mark, a disc that lies `distance` pixels from the centre of the digit in its rows or columns.
             All else is grey. What the digit reads, where it stands and which way the mark lies say nothing.
-            'cls': one digit in each picture, which is of the digit's class as a whole.
+            'cls': one digit in each picture, which is of the digit's class as a whole. Training pictures lie anywhere
+            between light strokes on a dark ground and what scenes look like; validation pictures look like scenes.
         distance: Of the far task, pixels; None otherwise.
         mark_radius: Of the far task, pixels.
         direction: Of the far task: marks lie in the rows of their digits, in the columns, or 'both', as it comes.

@@ -317,7 +317,7 @@ def test_pictures_of_one_digit(tmp_path):
     """Folders of classes; a picture is the scene of its number, of scans of its part; once more, the same bytes."""
     out, arguments = tmp_path / 'digits', ('--task', 'cls', '--train', '12', '--val', '5')
     assert (done := run('--out', out, *arguments, '--preview', tmp_path / 'one.png')).returncode == 0, done.stderr
-    settings = SceneSettings((64, 64), (1, 1), (24, 60), task='cls')
+    settings = SceneSettings((40, 40), (1, 1), (24, 38), task='cls')
     for split, count in (('train', 12), ('val', 5)):
         assert sorted(folder.name for folder in (out / 'cls' / split).iterdir()) == list(CLASSES)
         files = sorted((out / 'cls' / split).glob('*/*.jpg'), key=lambda file: file.name)
@@ -327,11 +327,26 @@ def test_pictures_of_one_digit(tmp_path):
             assert file.parent.name == CLASSES[scene.labels[0]] == CLASSES[load_scans()[1][scene.scans[0]]]
             assert scene.scans[0] in split_scans(load_scans()[1], split) and len(scene.scans) == 1
             assert np.abs(cv2.imread(str(file)).astype(int) - scene.image).mean() < 6, 'but for JPEG'
-    assert cv2.imread(str(tmp_path / 'one.png')).shape == (2 * 256, 6 * 256, 3)
+    assert cv2.imread(str(tmp_path / 'one.png')).shape == (2 * 160, 6 * 160, 3)
     before = digests(out)
     assert 'already' in run('--out', out, *arguments).stdout and digests(out) == before
     assert run('--out', tmp_path / 'again', *arguments).returncode == 0
     assert digests(tmp_path / 'again') == before
+
+
+def test_training_pictures_of_one_digit_are_clearer_than_scenes():
+    """They are mixtures of the picture that a scene would be and of light strokes on a dark ground."""
+    shares = []
+    for index in range(40):
+        own, scene = (make_scene('train', 0, index, SceneSettings((40, 40), (1, 1), (24, 38), task=task))
+                      for task in ('cls', 'digits'))  # fmt: skip
+        assert np.array_equal(own.instances, scene.instances)
+        inside, outside = own.instances > 0, own.instances == 0
+        contrast = [image[inside].mean() - image[outside].mean() for image in (own.image.astype(float), scene.image)]
+        shares.append((contrast[0] - contrast[1]) / (205 - contrast[1]))
+    assert np.quantile(shares, 0.15) < 0.3 and 0.35 < np.mean(shares) < 0.65 and np.quantile(shares, 0.85) > 0.7
+    validation = [make_scene('val', 0, 3, SceneSettings((40, 40), (1, 1), (24, 38), task=t)) for t in ('cls', 'digits')]
+    assert np.array_equal(validation[0].image, validation[1].image)
 
 
 FAR = SceneSettings((96, 128), (1, 1), (24, 32), task='far', distance=50)

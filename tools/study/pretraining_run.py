@@ -12,7 +12,7 @@ sys.path.insert(1, str(Path(__file__).resolve().parents[2]))
 from mmsterf.engine import check_versions, command_line
 
 ROOT = Path(__file__).resolve().parents[2]
-VALIDATIONS = 4
+VALIDATIONS = 3
 
 
 def config_of(run: dict):
