@@ -1,9 +1,9 @@
 """The demo: make digit scenes, train a small spiking network on them, draw what it sees.
 
-`make demo` runs it with a Mask R-CNN, `make demo-seg` with a Semantic FPN. The backbone first learns to tell single
-digits apart, as others do on ImageNet. Everything goes to work_dirs/demo or work_dirs/demo_seg: predictions.png beside
-the ground truth, curves.png, metrics.json and the checkpoints; of the Mask R-CNN also the receptive fields of the
-trained backbone.
+`make demo` runs it with a Mask R-CNN, `make demo-seg` with a Semantic FPN. Everything goes to work_dirs/demo or
+work_dirs/demo_seg: predictions.png beside the ground truth, curves.png, metrics.json and the checkpoints; of the
+Mask R-CNN also the receptive fields of the trained backbone. With --pretrain the backbone first learns to tell single
+digits apart, as others do on ImageNet (docs/pretraining.md).
 """
 
 import argparse
@@ -41,14 +41,11 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser.add_argument(
         '--length', type=arguments.whole(1), help='epochs (detection) or iterations (segmentation) of training'
     )
+    parser.add_argument('--pretrain', action='store_true', help='pretrain the backbone on pictures of single digits')
     parser.add_argument(
-        '--pictures',
-        type=arguments.file_name,
-        default='data/digit_pictures',
-        help='folder of the pictures of single digits for pretraining, made if missing',
+        '--pictures', type=arguments.file_name, default='data/digit_pictures', help='their folder, made if missing'
     )
-    parser.add_argument('--train-pictures', type=arguments.count, default=8000, help='pictures to pretrain on')
-    parser.add_argument('--from-nothing', action='store_true', help='train without pretraining')
+    parser.add_argument('--train-pictures', type=arguments.count, default=8000, help='training pictures to make')
     args = parser.parse_args(argv)
     config, classifier, work_dir = TASKS[args.task]
     check_versions()
@@ -60,24 +57,24 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     config = args.config or str(ROOT / 'configs' / config)
     work_dir = Path(args.work_dir or work_dir)
     load_config(config)  # before the scenes are made
-    if not args.from_nothing and (missing := missing_for_pretraining()):
+    if args.pretrain and (missing := missing_for_pretraining()):
         raise InvalidInput(
-            f'pretraining needs mmpretrain; not installed are {", ".join(missing)} (docs/pretraining.md says how to); '
-            '--from-nothing does without'
+            f'--pretrain needs mmpretrain; not installed are {", ".join(missing)} (docs/pretraining.md says how to)'
         )
     check_writable('--work-dir', work_dir)
     check_writable('--data', args.data)
     make('--out', args.data, '--train', args.train, '--val', args.val)
-    if not args.from_nothing:
+    if args.pretrain:
         check_writable('--pictures', args.pictures)
         counts = ('--train', args.train_pictures, '--val', max(args.train_pictures // 10, 1))
         make('--task', 'cls', '--out', args.pictures, *counts)
     from mmsterf.engine.demo import pretrain, run
 
     pretraining = None
-    if not args.from_nothing:
+    if args.pretrain:
+        # A demo cut short has a short one.
+        length = 1 if args.length else None
         classifier = str(ROOT / 'configs' / classifier)
-        length = args.length and 1  # a short demo has a short one
         pretraining = pretrain(classifier, Path(args.pictures), work_dir / 'pretraining', length)
     run(config, Path(args.data), work_dir, args.length, pretraining)
 

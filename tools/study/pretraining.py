@@ -24,8 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = {'det': 'mask_rcnn_sdt_mlpixer_digits.py', 'seg': 'semantic_fpn_sdt_mlpixer_digits.py'}
 CLASSIFIERS = {'det': 'imagenet/sdt_mlpixer_digits.py', 'seg': 'imagenet/sdt_mlpixer_digits_seg.py'}
 ITERS = {
-    'det': {'classifier': 800, 'nothing': 450, 'pretrained': 300},
-    'seg': {'classifier': 800, 'nothing': 720, 'pretrained': 450},
+    'det': {'classifier': 500, 'nothing': 270, 'pretrained': 165},
+    'seg': {'classifier': 500, 'nothing': 540, 'pretrained': 360},
 }
 """By task and start."""
 METRICS = {'coco/bbox_mAP_50': 'box AP50', 'coco/segm_mAP_50': 'mask AP50', 'mIoU': 'mIoU', 'accuracy/top1': 'top-1'}
