@@ -186,6 +186,21 @@ def test_other_sizes_and_backbones_over_time_go_in_as_well(backbone, detector, s
         assert model.backbone.time_steps == pretrained.time_steps
 
 
+@pytest.mark.parametrize(
+    ('classifier', 'demo'),
+    [
+        ('sdt_mlpixer_digits', 'mask_rcnn_sdt_mlpixer_digits'),
+        ('sdt_mlpixer_digits_seg', 'semantic_fpn_sdt_mlpixer_digits'),
+    ],
+)
+def test_the_demos_start_from_their_pretraining(classifier, demo, tmp_path):
+    cfg = Config.fromfile(ROOT / f'configs/imagenet/{classifier}.py')
+    state = {f'backbone.{key}': value for key, value in OURS.build(cfg.model.backbone).state_dict().items()}
+    torch.save({'state_dict': state}, tmp_path / 'classifier.pth')
+    channels = Config.fromfile(ROOT / f'configs/{demo}.py').model.neck.in_channels
+    assert starts_from(str(tmp_path / 'classifier.pth'), state, demo, channels).backbone.out_channels == tuple(channels)
+
+
 def test_missing_data_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv('MMSTERF_IMAGENET_ROOT', str(tmp_path / 'nowhere'))
     from mmsterf.engine.data import check_data
