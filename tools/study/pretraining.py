@@ -25,7 +25,7 @@ CONFIGS = {'det': 'mask_rcnn_sdt_mlpixer_digits.py', 'seg': 'semantic_fpn_sdt_ml
 CLASSIFIERS = {'det': 'imagenet/sdt_mlpixer_digits.py', 'seg': 'imagenet/sdt_mlpixer_digits_seg.py'}
 ITERS = {
     'det': {'classifier': 510, 'nothing': 270, 'pretrained': 165},
-    'seg': {'classifier': 510, 'nothing': 540, 'pretrained': 360},
+    'seg': {'classifier': 510, 'nothing': 360, 'pretrained': 210},
 }
 """By task and start."""
 METRICS = {'coco/bbox_mAP_50': 'box AP50', 'coco/segm_mAP_50': 'mask AP50', 'mIoU': 'mIoU', 'accuracy/top1': 'top-1'}
