@@ -145,7 +145,8 @@ def test_through_the_tools_into_a_detector(task, tmp_path):
 def starts_from(checkpoint: str, state: dict, config: str, channels: list, **backbone) -> torch.nn.Module:
     """The detector or segmentor of a config, its backbone changed, which starts from a classifier: all of it."""
     cfg = Config.fromfile(ROOT / f'configs/{config}.py')
-    cfg.model.backbone.update(backbone, init_cfg=dict(type='Pretrained', checkpoint=checkpoint, prefix='backbone.'))
+    start = dict(type='Pretrained', checkpoint=checkpoint, prefix='backbone.')
+    cfg.model['backbone'] = {**cfg.model.backbone, **backbone, 'init_cfg': start}  # update() would merge `arch`
     cfg.model.neck.update(in_channels=channels)
     task = cfg.default_scope
     registry = pytest.importorskip(f'{task}.registry').MODELS
