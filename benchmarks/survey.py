@@ -1,6 +1,6 @@
 """ST-ERF of one config of every family that mmdet and mmseg install, with random weights and the tool's defaults.
 
-    python benchmarks/survey.py [FAMILY ...] [--again KIND ...] [--minutes 60] [--out work_dirs/survey]
+    python benchmarks/survey.py [FAMILY ...] [--answers] [--again KIND ...] [--minutes 60] [--out work_dirs/survey]
 
 Each family runs in a process of its own, with a limit of time and memory and without a network, and ends as one line:
 
@@ -8,7 +8,9 @@ Each family runs in a process of its own, with a limit of time and memory and wi
     refused  one sentence says what is missing
     wrong    a traceback, a map of noise, or a limit
 
-The totals stand at the end. Results are kept in --out/survey.jsonl: a later run goes on where one stopped.
+With --answers, the receptive field of an answer in place of those of layers: the best box of detectors, a pixel of
+segmentors, at 128x160; where a threshold leaves no box, once more as the refusal advises. The totals stand at the end.
+Results are kept in --out/survey.jsonl: a later run goes on where one stopped.
 """
 
 import argparse
@@ -17,17 +19,20 @@ import importlib
 import json
 import multiprocessing
 import os
+import re
 import resource
 import socket
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(1, str(ROOT))
 KINDS = ('fine', 'refused', 'wrong')
+ANSWERS = {'mmdet': 'box:BEST', 'mmseg': 'pixel:20,30'}
 SMALL = ('r18', 'nano', 'tiny', '_t', 'r50', 'small', '_s_', 'b0', 'b1')
 
 
@@ -78,6 +83,9 @@ def judge(code, log: str, folder: Path) -> tuple:
         if 'no network' in log:
             return 'wrong', 'asks for the network'
         return ('refused', errors[-1][7:]) if len(errors) == 1 else ('wrong', f'status {code}: {lines[-1:]}')
+    if (folder / 'answers.json').exists():
+        row = json.loads((folder / 'answers.json').read_text())['layers'][0]
+        return ('refused', row['notes']) if row['notes'] else ('fine', f'{row["target"]} {row["score"]:.3f}')
     rows = json.loads((folder / 'metrics.json').read_text())['layers']
     noise = [row['layer'] for row in rows if row['cancels']]
     empty = [row['layer'] for row in rows if not row['cancels'] and not row['nonzero']]
@@ -87,12 +95,20 @@ def judge(code, log: str, folder: Path) -> tuple:
     return 'fine', f'{len(rows)} maps' + ''.join(f'; {note}' for note in notes)
 
 
-def run(config: str, args: argparse.Namespace) -> tuple:
+def answered(config: str, args: argparse.Namespace) -> tuple:
+    """Run one config for an answer, with a lower threshold if the refusal names one."""
+    asked = ['--target', ANSWERS.get(config.partition('::')[0], 'box:BEST'), '--size', '128', '160']
+    kind, text = run(config, args, asked)
+    advice = re.search(r'--cfg-options (\S+=0) ', text)
+    return run(config, args, [*asked, '--cfg-options', advice[1]]) if kind == 'refused' and advice else (kind, text)
+
+
+def run(config: str, args: argparse.Namespace, asked: Sequence[str] = ()) -> tuple:
     """Run one config in a fork of this process, which has imported what all need."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / 'log'
         out = Path(folder) / 'out'
-        options = ['--out', str(out), *args.options]
+        options = ['--out', str(out), *asked, *args.options]
         child = multiprocessing.get_context('fork').Process(
             target=survey, args=(config, options, str(log), args.memory), daemon=True
         )
@@ -116,9 +132,11 @@ def main() -> None:
     add('--minutes', type=float, default=1e9, help='stop after this many; the next run goes on')
     add('--seconds', type=float, default=120, help='limit for one family (default 120)')
     add('--memory', type=float, default=8, help='limit for one family in GiB (default 8)')
-    add('--out', type=Path, default=Path('work_dirs/survey'), help='folder (default work_dirs/survey)')
+    add('--answers', action='store_true', help='receptive fields of answers (`--target`), not of layers')
+    add('--out', type=Path, help='folder (default work_dirs/survey, or survey_answers)')
     add('--options', nargs=argparse.REMAINDER, default=[], help='further options of st_erf.py; last')
     args = parser.parse_args()
+    args.out = args.out or Path('work_dirs', 'survey_answers' if args.answers else 'survey')
     (args.out / 'logs').mkdir(parents=True, exist_ok=True)
     known = families()
     wanted = {f: known.get(f, f) for f in args.families or known}
@@ -136,7 +154,7 @@ def main() -> None:
             print('out of time: run again to go on')
             break
         start = time.monotonic()
-        kind, text = run(wanted[family], args)
+        kind, text = (answered if args.answers else run)(wanted[family], args)
         done[family] = {'family': family, 'config': wanted[family], 'kind': kind, 'text': text}
         print(f'{kind:8}{wanted[family]:60} {time.monotonic() - start:5.1f} s  {text}', flush=True)
         with kept.open('a') as file:

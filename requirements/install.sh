@@ -44,7 +44,9 @@ install --no-deps spikingjelly
 # Classification. It declares an empty package in the place of model-index, and more than it imports; what it imports
 # needs the rest of this list.
 install --no-deps mmpretrain einops importlib_metadata lazy-importer zipp mat4py model-index ordered-set click Markdown
-# It imports torchvision, whose build of this PyTorch is for CUDA and does not import beside a CPU one: see README.md there.
+# Models to analyse, for tests and benchmarks of ST-ERF; it imports neither of the hubs that it declares.
+install --no-deps timm
+# All three import torchvision, whose build of this PyTorch is for CUDA and does not import beside a CPU one: see README.md there.
 site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 rm -f "$site/torchvision_stand_in.pth"
 "$venv/bin/python" -c 'import torchvision' 2>/dev/null || echo "$here/torchvision_stub" > "$site/torchvision_stand_in.pth"

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from mmengine.dataset import pseudo_collate
 from torch import Tensor, nn
 
+from mmsterf.erf.running import Unavailable, failed
 from mmsterf.errors import InvalidInput
 
 
@@ -17,29 +18,33 @@ def run_features(model: nn.Module, x: Tensor) -> None:
     """Run what images go through without annotations: `extract_feat` (backbone and neck), or the model itself."""
     if getattr(model, 'asymetric_input', False):  # SAN: its image encoder sees a smaller image
         x = F.interpolate(x, scale_factor=model.encoder_resolution, mode='bilinear')
-    with operators():
+    with explained(model, x, 'choose layers in front of it (--layers), or another --device'):
         model.extract_feat(x) if hasattr(model, 'extract_feat') else model(x)
 
 
 @contextmanager
-def operators() -> Iterator[None]:
-    """Say in a sentence which operator of mmcv is not there for the device.
+def explained(model: nn.Module, x: Tensor, without: str = 'another --device may have it') -> Iterator[None]:
+    """Say in a sentence what a stock model does not do, and which operator of mmcv is not there for the device.
+
+    Args:
+        model, x: What is run inside, on what.
+        without: How to go on without an operator.
 
     Raises:
-        InvalidInput: In its place.
+        InvalidInput: In place of what the model's code raises.
     """
     try:
         yield
-    except (NotImplementedError, RuntimeError) as error:
-        if 'selected index k out of range' in str(error):
+    except Exception as error:
+        text = str(error)
+        if 'selected index k out of range' in text:
             raise InvalidInput('the image has fewer places than the heads pick: a larger --size is needed') from error
-        found = re.search(r'(\w+?)(_impl)?: implementation for device (\w+).* not found', str(error))
-        if not found:
-            raise
-        raise InvalidInput(
-            f'mmcv has no operator {found[1]} for the device {found[3].removesuffix(":0")}: choose layers in front of '
-            'it (--layers), or another --device'
-        ) from error
+        if found := re.search(r'(\w+?)(_impl)?: implementation for device (\w+).* not found', text):
+            device = found[3].removesuffix(':0')
+            raise Unavailable(f'mmcv has no operator {found[1]} for the device {device}: {without}') from error
+        if failure := failed(model, x, error, 'another --size, or trained weights in place of random ones, may do'):
+            raise failure from error
+        raise
 
 
 def default_layers(model: nn.Module, time_steps: int = 1) -> list[str]:

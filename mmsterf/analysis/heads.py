@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mmsterf.erf.layers import tensors
 from mmsterf.errors import InvalidInput
 
-from .features import operators
+from .features import explained
 
 Region = Union[str, Sequence[int]]
 """What heads of regions look at: 'image', 'predicted', or a box (top, left, bottom, right) in pixels."""
@@ -36,7 +36,7 @@ def run_with_heads(model: nn.Module, x: Tensor, region: Region = 'image') -> Non
         InvalidInput: If the model has no heads, the box is not in the image, or the device lacks an operator.
     """
     size = tuple(x.shape[-2:])
-    with operators(), ExitStack() as stack:
+    with explained(model, x), ExitStack() as stack:
         for name, head in model.named_children():
             for part in _several(head) if name.endswith('head') else ():
                 _as_called(part, stack)
@@ -54,10 +54,10 @@ def run_with_heads(model: nn.Module, x: Tensor, region: Region = 'image') -> Non
 def _segment(model: nn.Module, x: Tensor, size: tuple[int, int]) -> None:
     """Run a segmentor: all stages of a cascade, and auxiliary heads."""
     if not hasattr(model, 'backbone'):  # its image encoder sees other images than its head
-        model.encode_decode(x, [_facts(size)] * len(x))
+        model.encode_decode(x, [facts_of(size)] * len(x))
         return
     with _once(model, x) as num:
-        model.encode_decode(x, [_facts(size)] * num)
+        model.encode_decode(x, [facts_of(size)] * num)
         auxiliary = getattr(model, 'auxiliary_head', None)
         if auxiliary is not None:
             features = model.extract_feat(x)
@@ -70,15 +70,15 @@ def _detect(model: nn.Module, x: Tensor, size: tuple[int, int], region: Region) 
 
     box = None if region == 'predicted' else torch.tensor([_box(region, size)], dtype=x.dtype, device=x.device)
     with _once(model, x) as num, ExitStack() as stack:
-        samples = [DetDataSample(metainfo=_facts(size)) for _ in range(num)]
+        samples = [DetDataSample(metainfo=facts_of(size)) for _ in range(num)]
         if getattr(model, 'roi_head', None) is not None:
             _look_at(model, box, samples, stack)
         elif getattr(model, 'mask_head', None) is None:
-            _replace(getattr(model, 'bbox_head', None), 'predict_by_feat', _stop, stack)
+            replace(getattr(model, 'bbox_head', None), 'predict_by_feat', _stop, stack)
         else:  # its mask head needs a box
             _with_one(getattr(model, 'bbox_head', None), stack)
-            _replace(model.mask_head, 'predict_by_feat', _stop, stack)
-        _replace(getattr(model, 'panoptic_fusion_head', None), 'predict', _stop, stack)
+            replace(model.mask_head, 'predict_by_feat', _stop, stack)
+        replace(getattr(model, 'panoptic_fusion_head', None), 'predict', _stop, stack)
         with suppress(_Done):
             model.predict(x, samples, rescale=False)
 
@@ -98,25 +98,30 @@ def _look_at(model: nn.Module, box: Optional[Tensor], samples: list, stack: Exit
 
     if getattr(model, 'rpn_head', None) is not None:
         propose = model.rpn_head.predict
-        _replace(model.rpn_head, 'predict', lambda *a, **k: [one_of(found) for found in propose(*a, **k)], stack)
+        replace(model.rpn_head, 'predict', lambda *a, **k: [one_of(found) for found in propose(*a, **k)], stack)
     elif box is None:
         raise InvalidInput(f'{type(model).__name__} has no proposals of its own: name a box, or image')
     else:
         for sample in samples:
             sample.proposals = given()
     heads = model.roi_head
-    for module in heads.modules():  # mmcv's own operator gives the same, and torchvision may not be there
-        if getattr(module, 'use_torchvision', False):
-            stack.enter_context(mock.patch.object(module, 'use_torchvision', False))
+    own_operators(heads, stack)
     for name in ('mask_head', 'mask_iou_head', 'grid_head'):
         for head in _several(getattr(heads, name, None)):
-            _replace(head, 'predict_by_feat', _found, stack)
+            replace(head, 'predict_by_feat', _found, stack)
     for head in _several(getattr(heads, 'bbox_head', None)):
         if box is None:
             _with_one(head, stack)
         else:
-            _replace(head, 'predict_by_feat', lambda *args, **kwargs: [given() for _ in samples], stack)
-            _replace(head, 'regress_by_class', lambda rois, *args, **kwargs: rois, stack)
+            replace(head, 'predict_by_feat', lambda *args, **kwargs: [given() for _ in samples], stack)
+            replace(head, 'regress_by_class', lambda rois, *args, **kwargs: rois, stack)
+
+
+def own_operators(model: nn.Module, stack: ExitStack) -> None:
+    """Let layers use mmcv's operators where they use torchvision's, which give the same and may not be there."""
+    for module in model.modules():
+        if getattr(module, 'use_torchvision', False):
+            stack.enter_context(mock.patch.object(module, 'use_torchvision', False))
 
 
 def _with_one(head: Optional[nn.Module], stack: ExitStack) -> None:
@@ -131,7 +136,7 @@ def _with_one(head: Optional[nn.Module], stack: ExitStack) -> None:
                 kwargs[key] = _of_one(kwargs[key])
         return [found[:1] for found in predict(*args, **kwargs)]
 
-    _replace(head, 'predict_by_feat', best, stack)
+    replace(head, 'predict_by_feat', best, stack)
     if getattr(head, 'test_cfg', None) is not None:
         stack.enter_context(mock.patch.object(head, 'test_cfg', _of_one(head.test_cfg)))
 
@@ -164,7 +169,8 @@ def _stop(*args, **kwargs) -> None:
     raise _Done
 
 
-def _replace(module: Optional[nn.Module], name: str, function, stack: ExitStack) -> None:
+def replace(module: Optional[nn.Module], name: str, function, stack: ExitStack) -> None:
+    """Put a function in the place of a method that a module may have."""
     if hasattr(module, name):
         stack.enter_context(mock.patch.object(module, name, function))
 
@@ -192,9 +198,10 @@ def _box(region: Region, size: tuple[int, int]) -> tuple:
     return left, top, right, bottom
 
 
-def _facts(size: tuple[int, int]) -> dict:
+def facts_of(size: tuple[int, int]) -> dict:
+    """Return what heads ask of an image of (H, W) that went through no pipeline."""
     return {
         'img_shape': size, 'ori_shape': size, 'pad_shape': size, 'batch_input_shape': size, 'img_id': 0,
         'img_path': '', 'scale_factor': (1.0, 1.0), 'flip': False, 'flip_direction': None,
-        'border': (0, size[0], 0, size[1]),
+        'border': (0, size[0], 0, size[1]), 'padding_size': [0] * 4,
     }  # fmt: skip

@@ -21,26 +21,31 @@ from mmsterf.errors import InvalidInput
 from .features import Images, run_features
 from .pictures import prepared, preprocessor_of
 from .shapes import input_shape
-from .stock import build, part_of
+from .stock import build, part_of, weights_named
 
 
 def load_model(
-    config: str, checkpoint: Optional[str], seed: int = 0, options: Union[Mapping, Sequence[str]] = ()
+    config: str,
+    checkpoint: Optional[str],
+    seed: int = 0,
+    options: Union[Mapping, Sequence[str]] = (),
+    named: bool = False,
 ) -> tuple[Config, nn.Module]:
     """Build the model of a config, in evaluation mode, with the weights of a checkpoint or random ones.
 
-    Nothing is downloaded: without a checkpoint, pretrained weights that the config names are left out. Of trackers and
-    of teachers with students, `part_of` says what is analysed; `cfg.model` is then the config of that part.
+    Nothing is downloaded unless `named` asks for it: pretrained weights that the config names are left out. Of trackers
+    and of teachers with students, `part_of` says what is analysed; `cfg.model` is then the config of that part.
 
     Args:
         config: File, or ``package::path`` inside an installed package (``mmdet::...``).
         checkpoint: File; published names are converted. None for random weights.
         seed: Of random weights.
         options: Changes, a dict or ``KEY=VALUE`` each.
+        named: Without a checkpoint, load the weights that the config names (`weights_of`); what they leave is random.
 
     Raises:
         FileNotFoundError: If a file is not there.
-        ValueError: If the config has no model, or the checkpoint does not fit.
+        ValueError: If the config has no model, weights do not fit or cannot be loaded, or none are named.
     """
     cfg = read_config(config)
     merge_options(cfg, parse_options(options))
@@ -49,11 +54,24 @@ def load_model(
     torch.manual_seed(seed)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
         cfg.model, prefix = part_of(cfg.model)
-        model = build(cfg.model, random=checkpoint is None)
+        names = weights_of(cfg) if named and checkpoint is None else []
+        if named and checkpoint is None and not names:
+            raise InvalidInput(
+                f'{config} names no weights (init_cfg, pretrained, load_from): give a checkpoint, or take random ones'
+            )
+        model = build(cfg.model, random=checkpoint is None, named=bool(names))
+    if names and cfg.get('load_from'):
+        checkpoint = cfg.load_from
     if checkpoint is not None:
         _load(model, checkpoint, prefix)
+    model.config_key = 'model.detector' if prefix else 'model'  # where options for it belong
     model.eval()  # not chained: stock Swin returns nothing
     return cfg, model
+
+
+def weights_of(cfg: Config) -> list[str]:
+    """Return the weights that a config names: `load_from`, or what parts of its model start from."""
+    return [cfg.load_from] if cfg.get('load_from') else list(dict.fromkeys(weights_named(cfg.model)))
 
 
 def _load(model: nn.Module, path: str, prefix: str = '') -> None:

@@ -1,6 +1,6 @@
 """What of a config's model an analysis builds: the detector of a tracker, the student, and no weights from anywhere."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Optional
@@ -13,7 +13,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from mmsterf.engine.device import notice, replace_sync_bn
-from mmsterf.errors import InvalidInput
+from mmsterf.errors import InvalidInput, sentence, shortened
 
 _FROM_OUTSIDE = ('Pretrained', 'Pretrained_Part')
 _PACKAGES = {'VPD': 'ldm', 'Detectron2Wrapper': 'detectron2', 'BertModel': 'transformers'}  # not in their messages
@@ -43,33 +43,61 @@ class ImageFeatures(BaseModel):
         return self.extract_feat(inputs)
 
 
-def build(cfg: dict, random: bool = True) -> nn.Module:
+def build(cfg: dict, random: bool = True, named: bool = False) -> nn.Module:
     """Build what is analysed of a model, on CPU; in the default scope of its config.
 
     Args:
-        cfg: Of the whole model; what names weights is taken out in place.
+        cfg: Of the whole model; unless `named`, what names weights is taken out in place.
         random: Draw random weights, as for training.
+        named: Load the weights that the config names, which may be a download.
 
     Raises:
-        InvalidInput: If a package is missing, or code wants weights that nobody gave.
+        InvalidInput: If a package is missing, weights cannot be loaded, or code wants weights that nobody gave.
     """
-    without_weights(cfg)
+    names = list(weights_named(cfg)) if named else []
+    if not named:
+        without_weights(cfg)
     replace_sync_bn(cfg)  # has no CPU kernel, and is BN in an analysis
     try:
-        with no_downloads():
+        with nullcontext() if named else no_downloads(), _unset_is_nan():
             images = _images_only(cfg)
             model = MODELS.build(cfg) if images is None else images
             if random and hasattr(model, 'init_weights'):
                 _initialise(model)
-    except (AssertionError, ImportError, KeyError, RuntimeError) as error:
+    except Exception as error:
         if explained := _explained(cfg, error):
             raise explained from error
+        if names:
+            raise not_loaded(names, error) from error
         raise
     return revert_sync_batchnorm(model)
 
 
+def not_loaded(names: Sequence[str], error: Exception) -> InvalidInput:
+    """Return what to say of weights that a config names, and that cannot be loaded."""
+    reason = sentence(error) or f'{type(error).__name__}: {error}'
+    return InvalidInput(
+        f'weights that the config names, {", ".join(names)}, cannot be loaded ({shortened(reason, 300)}): give a '
+        'checkpoint file, or take random ones'
+    )
+
+
+@contextmanager
+def _unset_is_nan() -> Iterator[None]:
+    """Make parameters that no code initialises NaN, not what was in memory."""
+    was = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    filled = torch.utils.deterministic.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = True
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(was[0], warn_only=was[1])
+        torch.utils.deterministic.fill_uninitialized_memory = filled
+
+
 def _initialise(model: nn.Module) -> None:
-    """Draw random weights."""
+    """Draw random weights; those that the model leaves to a checkpoint (SAN's text encoder), too."""
     logger = MMLogger.get_current_instance()
     level = logger.level
     logger.setLevel('WARNING')  # a line per parameter otherwise
@@ -80,6 +108,12 @@ def _initialise(model: nn.Module) -> None:
             model.init_weights()
     finally:
         logger.setLevel(level)
+    unset = [name for name, p in model.named_parameters() if p.isnan().any()]
+    for name in unset:
+        nn.init.normal_(model.get_parameter(name), std=0.02)
+    if unset:
+        shown = ', '.join(unset[:3]) + ', ...' * (len(unset) > 3)
+        notice(f'{len(unset)} parameters that the model leaves to a checkpoint are random: {shown}')
 
 
 def part_of(cfg: dict) -> tuple[dict, str]:
@@ -101,6 +135,22 @@ def part_of(cfg: dict) -> tuple[dict, str]:
             cfg.pop(key)
         cfg['type'] = 'mmdet.SingleStageDetector'
     return cfg, ''
+
+
+def weights_named(cfg) -> Iterator[str]:
+    """Yield the files and addresses of weights that a model config names."""
+    if isinstance(cfg, dict):
+        for key in ('pretrained', 'checkpoint_path'):
+            if cfg.get(key):
+                yield str(cfg[key]) if cfg[key] is not True else f'{key}=True of {_name(cfg)}'
+        init = cfg.get('init_cfg')
+        for given in init if isinstance(init, (list, tuple)) else [init]:
+            if isinstance(given, dict) and _loads(given) and given.get('checkpoint'):
+                yield str(given['checkpoint'])
+        cfg = [value for key, value in cfg.items() if key != 'init_cfg']
+    if isinstance(cfg, (list, tuple)):
+        for value in cfg:
+            yield from weights_named(value)
 
 
 def without_weights(cfg) -> None:
@@ -191,6 +241,8 @@ def _name(cfg: dict) -> str:
 
 def _explained(cfg: dict, error: Exception) -> Optional[InvalidInput]:
     """What a model lacks, where its code says so; None for other errors."""
+    if not isinstance(error, (AssertionError, ImportError, KeyError, RuntimeError)):
+        return None
     text = str(error.args[0] if error.args else error).strip()
     missing = next((p for kind, p in _PACKAGES.items() if kind in _types(cfg)), None)
     if isinstance(error, ModuleNotFoundError) and error.name:

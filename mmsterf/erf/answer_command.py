@@ -16,6 +16,7 @@ from .calibrate import calibrated
 from .command import load, weights_of
 from .files import replace_file, write_csv, write_json
 from .plain import Spec
+from .predictions import run_answer
 from .results import command_of, figures_in
 from .shapes import timing
 
@@ -115,12 +116,12 @@ def run_targets(args, names: list[str], folder, argv) -> None:
         model.to(torch.device(args.device))
         time_steps, kind = timing(model, args.time_steps, args.input_time)
         how = {'time_steps': time_steps, 'input_time': kind}
-        inputs = inputs_of(args.num, args.seed, forward=_features, **how)
-        weights = weights_of(spec, checkpoint and Path(checkpoint).name, args.seed)
+        inputs = inputs_of(args.num, args.seed, forward=run_answer, **how)
+        weights = weights_of(spec, checkpoint and Path(checkpoint).name, args, cfg)
         print(f'{name}: {weights}')
         if args.calibrate:
-            first = inputs_of(args.calibrate, args.seed + 1, forward=_features, **how)
-            model = calibrated(model, first, forward=_features, **how)
+            first = inputs_of(args.calibrate, args.seed + 1, forward=run_answer, **how)
+            model = calibrated(model, first, forward=run_answer, **how)
             weights += f', batch norms calibrated on {len(first)} inputs'
         given = answer_all(model, inputs, args, name, classes_of(cfg, checkpoint), **how)
         for said in inputs.said() if hasattr(inputs, 'said') else []:
@@ -154,7 +155,3 @@ def run_targets(args, names: list[str], folder, argv) -> None:
     for name, rows in tables.items():
         report_answers(rows, name)
     print(f'\nwritten to {args.out}')
-
-
-def _features(model, x) -> None:
-    model.extract_feat(x) if hasattr(model, 'extract_feat') else model(x)

@@ -222,7 +222,6 @@ def _pick_box(given: Boxes, target: Target, classes, name: str, facts: dict) -> 
     best = ', '.join(
         f'{_name(int(k), classes)} {float(s):.2f}' for k, s in zip(given.labels[:5], given.scores[:5].detach())
     )
-    hint = ' (--cfg-options {}=0 lowers its threshold of {})'.format(*given.threshold) if given.threshold else ''
     if target.kind == 'class':
         known = len(classes) if classes else int(given.labels.max()) + 1 if num else 0
         if classes or not target.name.isdecimal():
@@ -232,10 +231,12 @@ def _pick_box(given: Boxes, target: Target, classes, name: str, facts: dict) -> 
         index = next((i for i, k in enumerate(given.labels.tolist()) if k == label), None)
         if index is None:
             others = f'; the best of {num} boxes: {best}' if num else ', nor any other'
-            raise NoAnswer(f'target {target.text!r}: {name} found no box of {_name(label, classes)}{others}{hint}')
+            raise NoAnswer(
+                f'target {target.text!r}: {name} found no box of {_name(label, classes)}{others} ({given.advice()})'
+            )
     elif index >= num:
         found = f'{num} box{"es" * (num > 1)}, numbered from 0' if num else 'no box'
-        raise NoAnswer(f'target {target.text!r}: {name} found {found}{hint}')
+        raise NoAnswer(f'target {target.text!r}: {name} found {found} ({given.advice()})')
     facts['label'] = _name(int(given.labels[index]), classes)
     if given.corners is not None:
         facts['box'] = tuple(given.corners[index].double().tolist())

@@ -43,6 +43,12 @@ def parse(argv: Optional[list[str]] = None) -> argparse.Namespace:
         help=f'config (.py, or package::config), {KINDS}; behind it its checkpoint; several are compared',
     )
     add(
+        '--weights',
+        choices=('random', 'config'),
+        default='random',
+        help='without a checkpoint: random (default), or those that the config names, which may be a download',
+    )
+    add(
         '--layers',
         nargs='+',
         help='names or patterns; `NAME:I` is output I of a tuple '
@@ -150,8 +156,15 @@ def parse(argv: Optional[list[str]] = None) -> argparse.Namespace:
     add_cfg_options(parser)
     args = parser.parse_args(argv)
     args.models = pairs_of([*args.models, *(item for items in args.model for item in items)], parser)
-    if any(isinstance(m, Spec) for m, _ in args.models) and (args.cfg_options or args.heads):
-        parser.error('--cfg-options and --heads are for configs: a plain model has neither')
+    if any(isinstance(m, Spec) for m, _ in args.models) and (
+        args.cfg_options or args.heads or args.weights == 'config'
+    ):
+        parser.error(
+            '--cfg-options, --heads and --weights config are for configs: plain models take weights by a checkpoint or '
+            'an argument, as timm:NAME(pretrained=True)'
+        )
+    if args.weights == 'config' and all(checkpoint for _, checkpoint in args.models):
+        parser.error('--weights config: every model has a checkpoint, which takes the place of what its config names')
     del args.model
     args.axes = axes_of(args.axes)
     args.region = region_of(args.region, parser)

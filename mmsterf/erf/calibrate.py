@@ -26,7 +26,8 @@ def calibrated(
 
     The statistics of an untrained model (mean 0, variance 1) say nothing about its activations, and can silence all
     spiking neurons, so that receptive fields are empty. Each input is one forward pass in which the batch norms, and
-    nothing else, are in training mode; they end with the average over the passes.
+    nothing else, are in training mode; they end with the average over the passes. Norms that see one value for each
+    channel (behind global pooling) start with the mean 0 and the variance 1, and keep them.
 
     Args:
         model: Any module.
@@ -40,18 +41,25 @@ def calibrated(
         bare = copy.deepcopy(bare)
         norms = [m for m in bare.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
         momenta = [m.momentum for m in norms]
+        handles = [m.register_forward_pre_hook(_train_on_several) for m in norms]
         for norm in norms:
-            norm.train().reset_running_stats()
+            norm.reset_running_stats()
             norm.momentum = None  # cumulative average
         with torch.no_grad():
             for i, sample in enumerate(samples, 1):
                 _run(bare, [sample], input_time, forward)
                 if progress:
                     progress(i, total)
-        for norm, momentum in zip(norms, momenta):
+        for norm, momentum, handle in zip(norms, momenta, handles):
             norm.momentum = momentum
+            handle.remove()
         bare.eval()  # not chained: most stock backbones return nothing
         return bare
+
+
+def _train_on_several(norm: nn.Module, args: tuple) -> None:
+    """Train a norm on more than one value for each channel; of one, as behind global pooling, there is no variance."""
+    norm.train(args[0].numel() > args[0].shape[1])
 
 
 def firing_rates(

@@ -10,7 +10,7 @@ from mmsterf.engine import check_versions, command_line
 from mmsterf.engine.outputs import ResultFolder, staged
 from mmsterf.errors import InvalidInput
 
-from . import plain
+from . import plain, running
 from .arguments import parse
 from .compare import compare, comparison_lines
 from .files import write_csv
@@ -33,12 +33,18 @@ def load(model: Union[str, Spec], checkpoint: Optional[str], args: argparse.Name
         return built, {}, lambda num, seed, **how: plain.source_of(built, args, num, seed, **how)
     from mmsterf.analysis.loading import inputs_of, load_model
 
-    cfg, built = load_model(model, checkpoint, args.seed, args.cfg_options)
+    cfg, built = load_model(model, checkpoint, args.seed, args.cfg_options, args.weights == 'config')
     return built, cfg, lambda num, seed, **how: inputs_of(cfg, built, args.input, num, args.size, seed, **how)
 
 
-def weights_of(model: Union[str, Spec], checkpoint: Optional[str], seed: int) -> str:
+def weights_of(model: Union[str, Spec], checkpoint: Optional[str], args: argparse.Namespace, cfg) -> str:
     """Say whose weights a model has."""
+    seed = args.seed
+    if args.weights == 'config' and not checkpoint:
+        from mmsterf.analysis.loading import weights_of
+
+        names = ', '.join(weights_of(cfg))
+        return f'weights that the config names, {names}' + f'; the rest is random (seed {seed})' * (not cfg.load_from)
     if checkpoint:
         return f'weights of {checkpoint}'
     if isinstance(model, Spec) and model.brings_weights():
@@ -56,7 +62,7 @@ def analyse(model: Union[str, Spec], checkpoint: Optional[str], args: argparse.N
     spec = model
     model, cfg, inputs_of = load(spec, checkpoint, args)
     model.to(torch.device(args.device))
-    forward = plain.run
+    forward = running.run
     time_steps, input_time = timing(model, args.time_steps, args.input_time)
     layers = args.layers or cfg.get('st_erf_layers')
     if not isinstance(spec, Spec):
@@ -75,7 +81,7 @@ def analyse(model: Union[str, Spec], checkpoint: Optional[str], args: argparse.N
         layers = plain.stages(usable_layers(model, inputs, args.axes, **how)[0])
         short = {**how, 'forward': ending(model, layers, forward)} if time_steps == 1 else how
     how = short
-    weights = weights_of(spec, checkpoint, args.seed)
+    weights = weights_of(spec, checkpoint, args, cfg)
     print(f'{name}: {weights}')
     if args.unit_gains:
         model, raised = with_unit_gains(model, inputs, **how)

@@ -17,7 +17,10 @@ _SHARES = (7 / 8, 3 / 4, 5 / 8, 1 / 2, 3 / 8, 1 / 4, 1 / 8)
 
 
 def free_memory(device: torch.device) -> Optional[int]:
-    """Return the free bytes of a device, of this process's share where it has one; None if that is not known."""
+    """Return the free bytes of a device, of this process's share where it has one; None if that is not known.
+
+    Shares are those of a control group and of `ulimit`.
+    """
     if device.type == 'cuda':
         return (
             torch.cuda.mem_get_info(device)[0]
@@ -42,7 +45,21 @@ def free_memory(device: torch.device) -> Optional[int]:
             free = min(free, int((_CGROUP / most).read_text()) - int((_CGROUP / used).read_text()))
         except (OSError, ValueError):
             continue
-    return max(free, 0)
+    return max(min([free, *_unused()]), 0)
+
+
+def _unused() -> list[int]:
+    """Bytes that this process may still take below the limits that `ulimit -v` and `ulimit -d` set."""
+    try:
+        import resource
+
+        lines = dict(line.split(':', 1) for line in Path('/proc/self/status').read_text().splitlines())
+        taken = {kind: int(lines[kind].split()[0]) * 1024 for kind in ('VmSize', 'VmData')}
+    except (ImportError, OSError, KeyError, ValueError):
+        return []
+    limits = {kind: resource.getrlimit(limit)[0] for kind, limit in
+              (('VmSize', resource.RLIMIT_AS), ('VmData', resource.RLIMIT_DATA))}  # fmt: skip
+    return [limit - taken[kind] for kind, limit in limits.items() if limit != resource.RLIM_INFINITY]
 
 
 def limits_of(memory: Optional[float], device: torch.device) -> tuple[Optional[int], Optional[int]]:

@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from mmsterf.engine.inputs import Pictures
-from mmsterf.errors import InvalidInput, frames_of, is_ours, raised_by, shortened
+from mmsterf.errors import InvalidInput, shortened
 
 from . import shapes
 from .inputs import Noise
 from .layers import Layer
 from .pictures import PreparedPictures, normalised
+from .running import run
 from .shapes import InputShape, Size
 
 KINDS = 'timm:NAME, torchvision:NAME or FILE.py:FUNCTION, each with keyword arguments if needed, as in NAME(width=8)'
@@ -141,27 +142,6 @@ def _called(name: str, function, arguments: Mapping):
     except TypeError as error:
         raise InvalidInput(f'--model {name}: {error}') from None
     return function(**arguments)
-
-
-def run(model: nn.Module, x: Tensor) -> None:
-    """Run a model.
-
-    Raises:
-        InvalidInput: Says where it fails, and on what.
-    """
-    try:
-        model(x)
-    except Exception as error:
-        file = raised_by(error)[0]
-        if is_ours(file) or isinstance(error, MemoryError):
-            raise
-        frames = frames_of(error.__traceback__)
-        own = [f for f in frames if '/torch/' not in Path(f.tb_frame.f_code.co_filename).as_posix()]
-        where = f'{Path(own[-1].tb_frame.f_code.co_filename).name}, line {own[-1].tb_lineno}'
-        raise InvalidInput(
-            f'the {type(model).__name__} does not run on an input {tuple(x.shape)}: {type(error).__name__}: '
-            f'{shortened(str(error), 200)} ({where}); --size, --time-steps and --input-time say what it takes'
-        ) from error
 
 
 def input_shape(model: nn.Module, size: Optional[Size] = None, **how) -> InputShape:

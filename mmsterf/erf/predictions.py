@@ -5,10 +5,12 @@ one-stage heads of mmdet detach their score maps before they pick from them.
 """
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Optional
+from unittest import mock
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 from mmsterf.errors import InvalidInput
 
 from .layers import tensors
+from .running import run
 
 
 @dataclass
@@ -28,13 +31,13 @@ class Boxes:
         scores: (N,), with a graph.
         labels: (N,) class indices.
         corners: (N, 4) x1, y1, x2, y2 in input pixels; None where a detector gives masks alone.
-        threshold: Key and value of the least score the model reports, if it has one.
+        advice: ``advice()`` says how to get more than there are.
     """
 
     scores: Tensor
     labels: Tensor
     corners: Optional[Tensor]
-    threshold: Optional[tuple[str, float]]
+    advice: Callable[[], str]
 
 
 @dataclass
@@ -55,18 +58,11 @@ def predict(model: nn.Module, x: Tensor, size: tuple[int, int]):
     Raises:
         InvalidInput: If the model gives neither, or scores that no gradient goes through.
     """
-    for part in ('student', 'detector'):  # of semi-supervised wrappers and trackers
-        inner = getattr(model, part, None)
-        model = inner if hasattr(inner, 'add_pred_to_datasample') else model
+    model = _answering(model)
+    name, given = type(model).__name__, run_answer(model, x)
     if hasattr(model, 'add_pred_to_datasample'):
-        return _detect(model, x, size)
-    if hasattr(model, 'encode_decode'):
-        logits = _segment(model, x, size)
-    else:
-        logits = model(x)
-        logits = logits.get('out', logits) if isinstance(logits, dict) else logits
-    name = type(model).__name__
-    found = tensors(logits)
+        return _boxes(model, x, given, name)
+    found = tensors(given)
     if len(found) != 1 or found[0].ndim not in (2, 4) or len(found[0]) != 1:
         shapes = ', '.join(str(tuple(t.shape)) for t in found[:4]) or 'none'
         raise InvalidInput(
@@ -86,33 +82,58 @@ def predict(model: nn.Module, x: Tensor, size: tuple[int, int]):
     return Logits(logits)
 
 
-def _meta(size: tuple[int, int]) -> dict:
-    return dict(
-        img_shape=size, ori_shape=size, pad_shape=size, batch_input_shape=size, scale_factor=(1.0, 1.0),
-        padding_size=[0, 0, 0, 0], flip=False, img_id=0, img_path='',
-    )  # fmt: skip
+def run_answer(model: nn.Module, x: Tensor):
+    """Return what a model predicts for one input: a detector a data sample, others logits.
+
+    Args:
+        model, x: See `predict`.
+
+    Raises:
+        InvalidInput: If its code does not run on the input.
+    """
+    model, size = _answering(model), tuple(x.shape[-2:])
+    if hasattr(model, 'add_pred_to_datasample'):
+        return _detect(model, x, size)
+    if hasattr(model, 'encode_decode'):
+        return _segment(model, x, size)
+    logits = run(model, x)
+    return logits.get('out', logits) if isinstance(logits, dict) else logits
+
+
+def _answering(model: nn.Module) -> nn.Module:
+    """Return the part of semi-supervised wrappers and trackers that answers."""
+    for part in ('student', 'detector'):
+        inner = getattr(model, part, None)
+        model = inner if hasattr(inner, 'add_pred_to_datasample') else model
+    return model
 
 
 def _segment(model: nn.Module, x: Tensor, size: tuple[int, int]) -> Tensor:
-    from mmsterf.analysis.features import operators
+    from mmsterf.analysis.features import explained
+    from mmsterf.analysis.heads import facts_of
 
     # mmseg slides a window over images only; over sequences, the whole of it is looked at
-    run = model.inference if x.ndim == 4 and len(x) == 1 else model.encode_decode
-    with operators():
-        return run(x, [_meta(size)])
+    of_images = model.inference if x.ndim == 4 and len(x) == 1 else model.encode_decode
+    with explained(model, x):
+        return of_images(x, [facts_of(size)])
 
 
-def _detect(model: nn.Module, x: Tensor, size: tuple[int, int]) -> Boxes:
+def _detect(model: nn.Module, x: Tensor, size: tuple[int, int]):
     from mmdet.structures import DetDataSample
 
-    from mmsterf.analysis.features import operators
+    from mmsterf.analysis.features import explained
+    from mmsterf.analysis.heads import facts_of
 
-    name = type(model).__name__
     if hasattr(model, 'roi_head') and not getattr(model, 'with_rpn', True):
-        raise InvalidInput(f'{name} has no boxes of its own: it takes proposals that another detector made')
-    sample = DetDataSample(metainfo=_meta(size))
-    with _connected(model), operators():
-        (sample,) = model.predict(x, [sample], rescale=False)
+        raise InvalidInput(
+            f'{type(model).__name__} has no boxes of its own: it takes proposals that another detector made'
+        )
+    sample = DetDataSample(metainfo=facts_of(size))
+    with explained(model, x), _connected(model):
+        return model.predict(x, [sample], rescale=False)[0]
+
+
+def _boxes(model: nn.Module, x: Tensor, sample, name: str) -> Boxes:
     found = sample.get('pred_instances')
     if found is None or 'scores' not in found:
         raise InvalidInput(f'{name} predicts {", ".join(sample.keys()) or "nothing"}, and no scored boxes')
@@ -124,16 +145,38 @@ def _detect(model: nn.Module, x: Tensor, size: tuple[int, int]) -> Boxes:
     if corners is not None and len(corners) and not corners.any():
         corners = None  # heads that give masks fill in zeros
     labels = found.get('labels', torch.zeros(len(found), dtype=torch.long))
-    return Boxes(found.scores[order], labels[order], corners, _threshold(model))
+    return Boxes(found.scores[order], labels[order], corners, partial(_advice, model, x, len(found)))
 
 
-def _threshold(model: nn.Module) -> Optional[tuple[str, float]]:
-    """Key in the config and value of `score_thr`, which a detector compares its scores with."""
+def _instances_of(model: nn.Module, stack: ExitStack) -> None:
+    """Let panoptic models give the instances that they make their map of, which have scores."""
+    from mmdet.models.detectors.base import BaseDetector
+
+    from mmsterf.analysis.heads import replace
+
+    head = getattr(model, 'panoptic_fusion_head', None)
+    if hasattr(head, 'instance_postprocess'):
+        cfg = type(head.test_cfg)({**head.test_cfg, 'panoptic_on': False, 'instance_on': True})
+        stack.enter_context(mock.patch.object(head, 'test_cfg', cfg))
+    elif head is not None and hasattr(model, 'roi_head'):
+        replace(head, 'predict', lambda instances, maps: instances, stack)
+        replace(model, 'add_pred_to_datasample', partial(BaseDetector.add_pred_to_datasample, model), stack)
+
+
+def _advice(model: nn.Module, x: Tensor, num: int) -> str:
+    """Say what makes a detector report more boxes."""
     cfg = getattr(model, 'test_cfg', None) or {}
     for prefix, part in (('test_cfg.rcnn', cfg.get('rcnn') or {}), ('test_cfg', cfg)):
         if part.get('score_thr'):
-            return f'model.{prefix}.score_thr', part['score_thr']
-    return None
+            key = f'{getattr(model, "config_key", "model")}.{prefix}.score_thr'
+            return f'--cfg-options {key}=0 lowers its threshold of {part["score_thr"]}'
+    if num:
+        return 'no threshold holds others back'
+    with torch.no_grad():
+        overflow = not all(y.isfinite().all() for y in tensors(model.extract_feat(x)))
+    if overflow:
+        return 'its features are not finite, as random weights may make them: give a checkpoint'
+    return 'no score or pair of corners passes what it asks of them: give a checkpoint if it has random weights'
 
 
 class _Attached(TorchFunctionMode):
@@ -152,6 +195,7 @@ class _Attached(TorchFunctionMode):
 @contextmanager
 def _connected(model: nn.Module) -> Iterator[None]:
     """Keep the graph where the heads that give the answer pick boxes, and leave out the masks of boxes."""
+    from mmsterf.analysis.heads import own_operators, replace
 
     def attached(method):
         def run(*args, **kwargs):
@@ -163,22 +207,18 @@ def _connected(model: nn.Module) -> Iterator[None]:
     def without_masks(*args, results_list=None, **kwargs):
         return args[-1] if results_list is None else results_list
 
-    two_stages, patched = hasattr(model, 'roi_head'), []
-
-    def patch(module, name, method):
-        patched.append((module, name))
-        setattr(module, name, method)
-
-    try:
+    two_stages = hasattr(model, 'roi_head')
+    with ExitStack() as stack:
+        own_operators(model, stack)
+        _instances_of(model, stack)
         for name, module in model.named_modules():
             # proposals stay detached: a score is taken at its box
             if callable(getattr(module, 'predict_by_feat', None)) and not (two_stages and name.endswith('rpn_head')):
-                patch(module, 'predict_by_feat', attached(module.predict_by_feat))
-        if two_stages and hasattr(model.roi_head, 'predict_mask'):
-            patch(model.roi_head, 'predict_mask', without_masks)
+                replace(module, 'predict_by_feat', attached(module.predict_by_feat), stack)
+                if not hasattr(module, 'loss_cls'):  # what picks boxes asks for it, and SSD's head has none
+                    stack.enter_context(mock.patch.object(module, 'loss_cls', None, create=True))
+        if two_stages:
+            replace(model.roi_head, 'predict_mask', without_masks, stack)
         elif getattr(model, 'with_bbox', False) and isinstance(getattr(model, 'mask_head', None), nn.Module):
-            patch(model.mask_head, 'predict', without_masks)
+            replace(model.mask_head, 'predict', without_masks, stack)
         yield
-    finally:
-        for module, name in patched:
-            vars(module).pop(name, None)

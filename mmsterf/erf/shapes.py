@@ -11,6 +11,7 @@ from torch.nn.modules.conv import _ConvNd
 from mmsterf.errors import InvalidInput
 
 from .inputs import INPUTS
+from .running import Unavailable
 from .state import reset_neurons, untouched
 
 Size = tuple[int, int]
@@ -200,6 +201,8 @@ def first_that_runs(
     try:
         run(first)
         return first
+    except Unavailable:
+        raise
     except Exception as error:
         reason = error
     for other in _candidates(first, size is not None, sizes):
@@ -218,11 +221,13 @@ def first_that_runs(
 
 
 def _candidates(first: Size, given: bool, sizes: Iterable[Size]) -> list[Size]:
-    """Sizes to try after `first`, each once: those nearby, those of the configuration, common ones."""
+    """Sizes to try after `first`, each once: those nearby if it was given, those of the configuration, common ones."""
     near = [tuple(-(-n // unit) * unit for n in first) for unit in (16, 32, 64, 128)] if given else []
     common = [USUAL, *((n, n) for n in _COMMON)]
-    found = dict.fromkeys([*near, *map(tuple, sizes), *common] if given else [*map(tuple, sizes), *common])
-    return [s for s in found if s != first]
+    others = [*map(tuple, sizes), *common]
+    if given:  # the smallest that works is named
+        others.sort(key=lambda s: s[0] * s[1])
+    return [s for s in dict.fromkeys([*near, *others]) if s != first]
 
 
 def _wants(module: nn.Module) -> tuple[int, int]:

@@ -159,3 +159,62 @@ def test_operators_that_the_device_lacks(capsys):
     list_layers(model, NOISE, 'auto', time_steps=1, forward=run_features, input_time='image')
     text = capsys.readouterr().out
     assert 'backbone.layer4' in text and 'the rest does not run: mmcv has no operator carafe_forward' in text
+
+
+TINY = """
+default_scope = 'mmseg'
+model = dict(
+    type='EncoderDecoder',
+    backbone=dict(type='ResNetV1c', depth=18, base_channels=4{init}),
+    decode_head=dict(type='FCNHead', in_channels=32, channels=4, num_classes=2, in_index=-1),
+    test_cfg=dict(mode='whole'),
+)
+"""
+
+
+def test_weights_that_a_config_names_are_loaded_if_asked_for(tmp_path):
+    path, stem = tmp_path / 'config.py', tmp_path / 'stem.pth'
+
+    def named(init, **how):
+        path.write_text(TINY.format(init=init))
+        return load_model(str(path), None, **how)[1]
+
+    ones = {k: torch.ones_like(v) for k, v in named('').backbone.state_dict().items()}
+    torch.save({'state_dict': ones}, stem)
+    init = ", init_cfg=dict(type='Pretrained', checkpoint={!r})"
+    model = named(init.format(str(stem)), named=True)
+    assert (model.backbone.layer1[0].conv1.weight == 1).all() and model.decode_head.conv_seg.weight.std() > 0
+    assert not (named(init.format(str(stem))).backbone.layer1[0].conv1.weight == 1).all()
+    whole = {k: torch.full_like(v, 2) for k, v in model.state_dict().items()}
+    torch.save({'state_dict': whole}, tmp_path / 'whole.pth')
+    path.write_text(TINY.format(init='') + f'load_from = {str(tmp_path / "whole.pth")!r}\n')
+    assert (load_model(str(path), None, named=True)[1].decode_head.conv_seg.weight == 2).all()
+    with pytest.raises(InvalidInput, match=r'config.py names no weights .*: give a checkpoint, or take random ones'):
+        named('', named=True)
+    for missing in (str(tmp_path / 'no.pth'), 'https://example.invalid/no.pth'):
+        with pytest.raises(
+            InvalidInput, match=r'weights that the config names, .*no\.pth, cannot be loaded \(.*give a'
+        ):
+            named(init.format(missing), named=True)
+
+
+def test_parameters_that_no_code_sets_are_drawn(tmp_path, monkeypatch, capsys):
+    (tmp_path / 'leaves_unset.py').write_text(
+        'import torch\nfrom mmengine.model import BaseModule\nfrom mmengine.registry import MODELS\n'
+        'from torch import nn\n@MODELS.register_module()\nclass LeavesUnset(BaseModule):\n    def __init__(self):\n'
+        '        super().__init__()\n        self.place = nn.Parameter(torch.empty(1, 3, 1, 1))\n'
+        '        self.conv = nn.Conv2d(3, 2, 3)\n    def forward(self, x):\n'
+        '        if x.shape[-1] == 9:\n            raise KeyError("nine")\n        return self.conv(x + self.place)\n'
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    path = tmp_path / 'config.py'
+    path.write_text("custom_imports = dict(imports=['leaves_unset'])\nmodel = dict(type='mmengine.LeavesUnset')")
+    first, second = (load_model(str(path), None)[1] for _ in range(2))
+    assert '1 parameters that the model leaves to a checkpoint are random: place' in capsys.readouterr().out
+    assert 0 < first.place.abs().max() < 0.2 and torch.equal(first.place, second.place)
+    assert not torch.are_deterministic_algorithms_enabled()
+    text = (
+        r"LeavesUnset does not run on an input \(1, 3, 9, 9\): KeyError: 'nine' \(leaves_unset.py, line 14\); another"
+    )
+    with pytest.raises(InvalidInput, match=text):
+        run_features(first, torch.zeros(1, 3, 9, 9))

@@ -77,6 +77,28 @@ MASKS = dict(
     ),
     mask_head=dict(type='FCNMaskHead', num_convs=1, in_channels=8, conv_out_channels=8, num_classes=3),
 )
+PANOPTIC = dict(
+    TWO_STAGES,
+    type='PanopticFPN',
+    roi_head={**TWO_STAGES['roi_head'], **MASKS},
+    semantic_head=dict(
+        type='PanopticFPNHead', num_things_classes=3, num_stuff_classes=2, in_channels=8, inner_channels=8,
+        start_level=0, end_level=2, norm_cfg=dict(type='BN'),
+    ),
+    panoptic_fusion_head=dict(type='HeuristicFusionHead', num_things_classes=3, num_stuff_classes=2),
+)  # fmt: skip
+SSD = dict(
+    type='SingleStageDetector',
+    backbone=RESNET,
+    bbox_head=dict(
+        type='SSDHead', in_channels=(16, 32), num_classes=3, bbox_coder=CODER,
+        anchor_generator=dict(
+            type='SSDAnchorGenerator', strides=[8, 16], ratios=([2], [2]), min_sizes=[10, 20], max_sizes=[20, 40],
+            scale_major=False, input_size=64,
+        ),
+    ),
+    test_cfg=ONE_STAGE['test_cfg'],
+)  # fmt: skip
 QUERIES = dict(
     type='DETR',
     num_queries=5,
@@ -173,17 +195,45 @@ def test_scores_of_boxes_move_as_the_map_says(cfg):
         agrees_with_differences(answer, x, score)
 
 
-def test_masks_of_boxes_are_left_out_and_change_nothing():
-    plain = built(TWO_STAGES).float()
-    masked = built(dict(TWO_STAGES, type='MaskRCNN', roi_head={**TWO_STAGES['roi_head'], **MASKS})).float()
+@pytest.mark.parametrize(
+    'cfg', [dict(TWO_STAGES, type='MaskRCNN', roi_head={**TWO_STAGES['roi_head'], **MASKS}), PANOPTIC],
+    ids=['masks', 'panoptic'],
+)  # fmt: skip
+def test_masks_of_boxes_are_left_out_and_change_nothing(cfg):
+    plain, masked = built(TWO_STAGES).float(), built(cfg).float()
     masked.load_state_dict(plain.state_dict(), strict=False)
     ran = []
     masked.roi_head.mask_head.register_forward_hook(lambda *_: ran.append(1))
     maps = [answers(m, image().float(), ['box:BEST'])[0].map for m in (plain, masked)]
     np.testing.assert_array_equal(*maps)
     assert not ran
-    detections(masked, image().float())
-    assert ran
+    if cfg is not PANOPTIC:
+        detections(masked, image().float())
+        assert ran
+    assert not {'predict', 'predict_mask', 'add_pred_to_datasample'} & set().union(*map(vars, masked.modules()))
+
+
+def test_heads_that_their_own_code_does_not_fit():
+    """mmdet 3.3 asks SSD's head for a loss that it does not have whenever it predicts."""
+    model, x = built(SSD), image()
+    best, other = answers(model, x, ['box:BEST', 'box:1'])
+    assert not hasattr(model.bbox_head, 'loss_cls')
+    model.bbox_head.loss_cls = None
+    scores, labels, boxes = detections(model, x)
+    assert (best.score, other.score) == pytest.approx(scores[:2].tolist()) and best.label == str(int(labels[0]))
+    np.testing.assert_allclose(best.box, boxes[0], atol=1e-4)
+    assert best.map.any()
+
+
+def test_a_detector_that_is_part_of_another_says_where_its_threshold_is():
+    model = built({**ONE_STAGE, 'test_cfg': {**ONE_STAGE['test_cfg'], 'score_thr': 2.0}})
+    model.config_key = 'model.detector'  # of trackers, see `load_model`
+    with pytest.raises(NoAnswer, match=r'--cfg-options model.detector.test_cfg.score_thr=0 lowers'):
+        answers(model, image(), ['box:BEST'])
+    nn.init.constant_(model.backbone.layer1[0].conv1.weight, float('inf'))
+    model.test_cfg.score_thr = 0.0
+    with pytest.raises(NoAnswer, match='its features are not finite, as random weights may make them: give a check'):
+        answers(model, image(), ['box:BEST'])
 
 
 @pytest.mark.parametrize('cfg', [SEGMENTOR, SLIDING], ids=['whole', 'slide'])

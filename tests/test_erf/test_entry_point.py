@@ -166,7 +166,9 @@ def test_models_that_are_none(here, spec, said):
         (['my.py:make(3)'], 'arguments are written as in Python'),
         (['my.py:make(width=os.cpu)'], 'arguments are written as in Python'),
         (['weights.pth'], 'a model must come before its checkpoint'),
-        (['my.py:make', '--heads'], '--cfg-options and --heads are for configs'),
+        (['my.py:make', '--heads'], '--cfg-options, --heads and --weights config are for configs'),
+        (['my.py:make', '--weights', 'config'], 'an argument, as timm:NAME(pretrained=True)'),
+        (['a.py', 'a.pth', '--weights', 'config'], '--weights config: every model has a checkpoint'),
     ],
 )
 def test_bad_command_lines(argv, said, capsys):

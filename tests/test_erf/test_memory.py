@@ -1,6 +1,8 @@
 """Memory: what a pass saves, how many inputs fit, and what is said where one does not."""
 
 import gc
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -116,6 +118,18 @@ def test_graphs_are_freed_before_the_next_pass():
     finally:
         gc.enable()
     assert counts == [0] * 6 and not alive
+
+
+def test_limits_of_the_process_count():
+    """In a process of its own: a limit cannot be raised again."""
+    code = (
+        'import resource, torch\nfrom mmsterf.erf.memory import free_memory\n'
+        'taken = [int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmData")][0]\n'
+        'resource.setrlimit(resource.RLIMIT_DATA, (taken + 2**28,) * 2)\n'
+        'print(2**27 < free_memory(torch.device("cpu")) <= 2**28)'
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.stdout == 'True\n', done.stderr
 
 
 def test_free_memory_and_batches():

@@ -82,3 +82,51 @@ def test_ratio_is_that_of_squares_summed_one_by_one_and_depends_on_scale():
         assert replknet_ratio(result(a, 3), share)[0] == side
     assert replknet_ratio(result(a, 3), 0.5)[0] > measure(result(a))['side_50']
     assert replknet_ratio(result(a * 1e4), 0.5)[0] > replknet_ratio(result(a), 0.5)[0]
+
+
+class Residual(nn.Module):
+    """A ResNet in small: stem, two residual blocks of stride 2, batch norms."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU(inplace=True))
+        self.branches = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(8, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU(inplace=True), nn.Conv2d(8, 8, 3, 1, 1))
+            for _ in range(2)
+        )
+        self.short = nn.ModuleList(nn.Conv2d(8, 8, 1, 2) for _ in range(2))
+
+    def forward(self, x):
+        x = self.stem(x)
+        for branch, short in zip(self.branches, self.short):
+            x = branch(x) + short(x)  # no ReLU behind the last one: its positive part matters
+        return x
+
+
+@pytest.mark.parametrize('size', [(96, 96), (80, 96)])
+def test_the_whole_procedure_of_replknet_gives_the_same_ratios(size):
+    """Section 4 of the paper and its published analysis, written down from the definition."""
+    model, data = Residual().eval(), Noise(4, (3, *size))
+    total = 0
+    for image in data:
+        x = image.float()[None].requires_grad_()
+        y = model(x)
+        centre = y[:, :, y.shape[2] // 2, y.shape[3] // 2]
+        total = total + torch.autograd.grad(centre.relu().sum(), x)[0].relu().sum((0, 1))
+    contribution = torch.log10(total / len(data) + 1).double().numpy()
+    contribution /= contribution.max()
+    found, absolute = (st_erf(model, data, '.', signed=s, batch_size=2)['.'] for s in (True, False))
+    maps = [np.log10(1 + 3 * result.mean[0]) for result in (found, absolute)]  # three colours are summed
+    np.testing.assert_allclose(maps[0] / maps[0].max(), contribution, rtol=1e-4, atol=1e-7)
+    assert not np.allclose(maps[1] / maps[1].max(), contribution, rtol=0.01)
+    row, column = size[0] // 2, size[1] // 2
+    sides = []
+    for share in SHARES:
+        for i in range(1, size[0] // 2):
+            square = contribution[row - i : row + i + 1, column - i : column + i + 1]
+            if square.sum() / contribution.sum() > share:
+                break
+        expected = (2 * i + 1, (2 * i + 1) / size[0] * (2 * i + 1) / size[1])
+        assert replknet_ratio(found, share) == expected
+        sides.append(expected[0])
+    assert sides == sorted(set(sides)) and sides[-1] < size[0]
