@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_map
 
 from . import block_layers, block_views
-from .blocks import Block, at, dense, place, same, shrink, wrap
+from .blocks import LAST, Block, at, dense, place, same, shrink, wrap
 
 aten = torch.ops.aten
 
@@ -57,6 +57,16 @@ def _pointwise(func, args, kwargs):
 def _first(func, args, kwargs):
     """As `_pointwise`, if the block is the first argument."""
     return _pointwise(func, args, kwargs) if isinstance(args[0], Block) else NotImplemented
+
+
+def _copy(func, args, kwargs):
+    """As `_first`; autograd copies a gradient in front of a kernel that wants the memory of its input."""
+    result = _first(func, args, kwargs)
+    if result is NotImplemented or kwargs.get('memory_format') != LAST:
+        return result
+    if isinstance(result, Block):
+        return Block(result.values, result.where, result.shape, last=True)
+    return result.contiguous(memory_format=LAST)
 
 
 def _where(func, args, kwargs):
@@ -119,13 +129,14 @@ def _sum(func, args, kwargs):
 
 
 _POINTWISE = (
-    'neg clone detach alias _to_copy threshold_backward gelu_backward silu_backward sigmoid_backward tanh_backward '
+    'neg detach alias threshold_backward gelu_backward silu_backward sigmoid_backward tanh_backward '
     'hardtanh_backward hardswish_backward hardsigmoid_backward leaky_relu_backward elu_backward softplus_backward '
     'mish_backward div'
 )
 _HANDLERS = {
     **{getattr(aten, name): _first for name in _POINTWISE.split()},
-    aten.mul: _pointwise, aten.where: _where, aten.masked_fill: _masked_fill, aten.sum: _sum,
+    aten.clone: _copy, aten._to_copy: _copy, aten.mul: _pointwise, aten.where: _where,
+    aten.masked_fill: _masked_fill, aten.sum: _sum,
     aten.add: _add, aten.add_: _add, aten.sub: _add,
     **block_views.HANDLERS, **block_layers.HANDLERS,
 }  # fmt: skip

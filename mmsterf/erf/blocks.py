@@ -19,6 +19,7 @@ MOST = 0.6
 """A block that covers more than this part of its tensor is no gain."""
 FEW = 4096
 """Elements from which on a tensor is worth a look for zeros."""
+LAST = torch.channels_last
 _BUILT_IN = re.compile(r'\w+Backward\d+$')
 _STRIDES = ('AsStrided',)  # reads the strides of the gradient, which a block does not have
 _TRUSTED = (
@@ -36,16 +37,19 @@ class Block(Tensor):
         values: The values.
         where: Per axis the sorted positions of `values` along it, or None for all.
         shape: Of the tensor.
+        last: Channels come last in memory, as of images in that format; kernels read gradients as their input lies.
     """
 
     __torch_function__ = torch._C._disabled_torch_function_impl
 
     @staticmethod
-    def __new__(cls, values: Tensor, where: Where, shape: tuple[int, ...]):
-        return Tensor._make_wrapper_subclass(cls, tuple(shape), dtype=values.dtype, device=values.device)
+    def __new__(cls, values: Tensor, where: Where, shape: tuple[int, ...], last: bool = False):
+        shape, how = tuple(shape), {'dtype': values.dtype, 'device': values.device}
+        strides = torch.empty(shape, device='meta', memory_format=LAST).stride() if last else None
+        return Tensor._make_wrapper_subclass(cls, shape, strides, **how)
 
-    def __init__(self, values: Tensor, where: Where, shape: tuple[int, ...]) -> None:
-        self.values, self.where = values, where
+    def __init__(self, values: Tensor, where: Where, shape: tuple[int, ...], last: bool = False) -> None:
+        self.values, self.where, self.last = values, where, last
 
     def __repr__(self) -> str:
         return f'Block({tuple(self.values.shape)} of {tuple(self.shape)})'
@@ -58,9 +62,10 @@ class Block(Tensor):
 
     def dense(self) -> Tensor:
         """Return the full tensor."""
+        layout = LAST if self.last else torch.contiguous_format
         if all(w is None for w in self.where):
-            return self.values.contiguous()
-        out = self.values.new_zeros(tuple(self.shape))
+            return self.values.contiguous(memory_format=layout)
+        out = self.values.new_zeros(tuple(self.shape)).contiguous(memory_format=layout)
         place(out, self.where, self.values)
         return out
 

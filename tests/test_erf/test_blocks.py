@@ -127,6 +127,33 @@ def test_what_is_not_known_gets_full_gradients_and_loses_nothing():
     torch.testing.assert_close(dense(block), full, rtol=1e-9, atol=1e-12)
 
 
+IN_LAST_PLACE = {
+    'group norm': lambda x: F.group_norm(x, 2),
+    'instance norm': F.instance_norm,
+    'batch norm': norm,
+    'average pool': lambda x: F.avg_pool2d(x, 3, 1, 1, count_include_pad=False),
+    'adaptive pool': lambda x: F.adaptive_avg_pool2d(x, 9),
+    'max pool': lambda x: F.max_pool2d(x, 3, 2, 1),
+    'transposed': lambda x: F.conv_transpose2d(x, conv.weight, stride=2),
+    'bicubic': lambda x: F.interpolate(x, scale_factor=2, mode='bicubic', antialias=True),
+    'nearest': lambda x: F.interpolate(x, scale_factor=2),
+    'convolution': conv,
+    'local response': lambda x: F.local_response_norm(x, 3),
+    'activation': F.mish,
+}
+
+
+@pytest.mark.parametrize('name', IN_LAST_PLACE)
+def test_kernels_get_gradients_that_lie_in_memory_as_their_input(name):
+    """Behind a layer norm of (N, H, W, C), channels lie last; torch's kernels read the gradient the same way."""
+    x = torch.randn(2, 8, 32, 32, dtype=torch.double, requires_grad=True)
+    y = layer_norm(conv(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+    assert y.is_contiguous(memory_format=torch.channels_last)
+    block, full = gradients(IN_LAST_PLACE[name](y), x)
+    torch.testing.assert_close(dense(block), full, rtol=1e-9, atol=1e-12)
+    assert full.abs().max() > 0
+
+
 def test_custom_functions_get_plain_tensors():
     seen = []
 
