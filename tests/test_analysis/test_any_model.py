@@ -214,7 +214,7 @@ def test_parameters_that_no_code_sets_are_drawn(tmp_path, monkeypatch, capsys):
     assert 0 < first.place.abs().max() < 0.2 and torch.equal(first.place, second.place)
     assert not torch.are_deterministic_algorithms_enabled()
     text = (
-        r"LeavesUnset does not run on an input \(1, 3, 9, 9\): KeyError: 'nine' \(leaves_unset.py, line 14\); another"
+        r"LeavesUnset does not run on an input \(1, 3, 9, 9\): KeyError: 'nine' \(leaves_unset.py, line 13\); another"
     )
     with pytest.raises(InvalidInput, match=text):
         run_features(first, torch.zeros(1, 3, 9, 9))

@@ -86,6 +86,7 @@ PANOPTIC = dict(
         start_level=0, end_level=2, norm_cfg=dict(type='BN'),
     ),
     panoptic_fusion_head=dict(type='HeuristicFusionHead', num_things_classes=3, num_stuff_classes=2),
+    test_cfg={**TWO_STAGES['test_cfg'], 'panoptic': {}},
 )  # fmt: skip
 SSD = dict(
     type='SingleStageDetector',

@@ -113,7 +113,7 @@ def test_the_whole_procedure_of_replknet_gives_the_same_ratios(size):
         y = model(x)
         centre = y[:, :, y.shape[2] // 2, y.shape[3] // 2]
         total = total + torch.autograd.grad(centre.relu().sum(), x)[0].relu().sum((0, 1))
-    contribution = torch.log10(total / len(data) + 1).double().numpy()
+    contribution = torch.log10(total.double() / len(data) + 1).numpy()
     contribution /= contribution.max()
     found, absolute = (st_erf(model, data, '.', signed=s, batch_size=2)['.'] for s in (True, False))
     maps = [np.log10(1 + 3 * result.mean[0]) for result in (found, absolute)]  # three colours are summed
