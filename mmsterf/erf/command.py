@@ -44,7 +44,9 @@ def weights_of(model: Union[str, Spec], checkpoint: Optional[str], args: argpars
         from mmsterf.analysis.loading import weights_of
 
         names = ', '.join(weights_of(cfg))
-        return f'weights that the config names, {names}' + f'; the rest is random (seed {seed})' * (not cfg.load_from)
+        return f'weights that the config names, {names}' + f'; the rest is random (seed {seed})' * (
+            not cfg.get('load_from')
+        )
     if checkpoint:
         return f'weights of {checkpoint}'
     if isinstance(model, Spec) and model.brings_weights():

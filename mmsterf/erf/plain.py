@@ -6,7 +6,8 @@ import importlib.util
 import inspect
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Optional
 
@@ -20,7 +21,7 @@ from . import shapes
 from .inputs import Noise
 from .layers import Layer
 from .pictures import PreparedPictures, normalised
-from .running import run
+from .running import foreign, run
 from .shapes import InputShape, Size
 
 KINDS = 'timm:NAME, torchvision:NAME or FILE.py:FUNCTION, each with keyword arguments if needed, as in NAME(width=8)'
@@ -124,7 +125,8 @@ def _file(spec: Spec):
     place = importlib.util.spec_from_file_location(module_name, path)
     module = importlib.util.module_from_spec(place)
     sys.modules[module_name] = module
-    place.loader.exec_module(module)
+    with _theirs(name):
+        place.loader.exec_module(module)
     found = getattr(module, spec.name, None)
     if found is None:
         own = [
@@ -141,7 +143,19 @@ def _called(name: str, function, arguments: Mapping):
         inspect.signature(function).bind(**arguments)
     except TypeError as error:
         raise InvalidInput(f'--model {name}: {error}') from None
-    return function(**arguments)
+    with _theirs(f'--model {name}'):
+        return function(**arguments)
+
+
+@contextmanager
+def _theirs(name: str) -> Iterator[None]:
+    """Say in a sentence where code that makes a model fails."""
+    try:
+        yield
+    except Exception as error:
+        if said := foreign(error):
+            raise InvalidInput(f'{name}: {said}') from error
+        raise
 
 
 def input_shape(model: nn.Module, size: Optional[Size] = None, **how) -> InputShape:

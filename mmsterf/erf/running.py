@@ -34,13 +34,21 @@ def failed(model: nn.Module, x: Tensor, error: Exception, advice: str) -> Option
         error: What it raised.
         advice: How to go on.
     """
+    said = foreign(error)
+    what = f'the {type(model).__name__} does not run on an input {tuple(x.shape)}'
+    return said and InvalidInput(f'{what}: {said}; {advice}')
+
+
+def foreign(error: Exception) -> Optional[str]:
+    """Return what an error of foreign code is, and where; None where that is said already, or the code is mmsterf's."""
     frames = [f for f in frames_of(error.__traceback__) if f.tb_frame.f_code.co_name != '__torch_function__']
     files = [Path(f.tb_frame.f_code.co_filename).as_posix() for f in frames]
-    if sentence(error) is not None or not files or is_ours(files[-1]):
+    if sentence(error) is not None or not files:
+        return None
+    if isinstance(error, SyntaxError):
+        return f'{error.msg} ({Path(str(error.filename)).name}, line {error.lineno})'
+    if is_ours(files[-1]):
         return None
     own = [i for i, file in enumerate(files) if '/torch/' not in file][-1]
     where = f'{Path(files[own]).name}, line {frames[own].tb_lineno}'
-    return InvalidInput(
-        f'the {type(model).__name__} does not run on an input {tuple(x.shape)}: {type(error).__name__}: '
-        f'{shortened(str(error), 200)} ({where}); {advice}'
-    )
+    return f'{type(error).__name__}: {shortened(str(error), 200)} ({where})'

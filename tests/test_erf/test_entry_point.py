@@ -65,12 +65,16 @@ class Broken(nn.Conv2d):
 
 fixed = make()
 number = 3
+
+def fails(width):
+    raise KeyError('never')
 """
 
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     (tmp_path / 'my.py').write_text(MODEL)
+    (tmp_path / 'unreadable.py').write_text('import torch\ndef make(:\n')
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -150,6 +154,8 @@ def test_weights_of_a_checkpoint(here):
         ('my.py:number', 'is or returns a int, not an nn.Module'),
         ('my.py:make(depth=2)', "unexpected keyword argument 'depth'"),
         ('other.py:make', 'other.py is not a file'),
+        ('unreadable.py:make', '--model unreadable.py:make: invalid syntax (unreadable.py, line 2)'),
+        ('my.py:fails(width=3)', "--model my.py:fails: KeyError: 'never' (my.py, line 36)"),
         ('my.py:Picky()', 'Picky cannot take inputs of 8 x 8 (16 only); a size that works is 16 x 16'),
         ('my.py:Broken()', 'the Broken does not run on an input (1, 3, 8, 8): RuntimeError: ever (my.py, line 30)'),
     ],
