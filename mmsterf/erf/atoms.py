@@ -65,6 +65,12 @@ def unknown(axes: Axes) -> bool:
     return len(seen) == 1 and TOKENS not in seen
 
 
+def shuffled(axes: Axes) -> bool:
+    """Tell whether an axis has all positions, in another order than row by row: column by column, or unit by unit."""
+    names = [''.join(a.source for a in whole(merged(atoms))) for atoms in axes]
+    return any(set(n) == {'H', 'W'} and n != 'HW' for n in names)
+
+
 def plain(shape) -> Axes:
     return tuple((Atom(NONE, int(s)),) for s in shape)
 

@@ -4,7 +4,7 @@ from typing import Optional, Union
 
 from torch import Tensor, nn
 
-from .atoms import read, unknown
+from .atoms import read, shuffled, unknown
 from .lineage import Lineage
 
 AXES = ('NCHW', 'NHWC', 'NLC', 'NCL', 'TNCHW', 'TNHWC', 'TNLC', 'TNCL')
@@ -113,6 +113,8 @@ def axes_of(
     shaped = read_axes(shape, size, time_steps, order, channels)
     if name != 'auto':
         return shaped, '' if shaped else f'has no axes {order!r} with a grid of the ratio of the image: {text}'
+    if not found and shuffled(axes):
+        return None, f'has its positions in another order than row by row: {text}'
     one = shaped is not None and shaped[1] == (1, 1)
     if not found and shaped and (unknown(axes) or one):
         # two axes in the ratio of the image are no chance, unless other two have it as well; tokens may be queries

@@ -189,6 +189,41 @@ def test_windows(shift, size):
         st_erf(model, data, 'window')
 
 
+class Unrolled(nn.Module):
+    """Tokens unit by unit, as Hiera has them, or column by column; then back to a map."""
+
+    def __init__(self, by_columns: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem, self.tokens, self.back, self.by_columns = (
+            nn.Conv2d(3, 16, 2, 2),
+            nn.Linear(16, 16),
+            nn.Identity(),
+            by_columns,
+        )
+
+    def forward(self, x):
+        x = self.stem(x)
+        n, c, h, w = x.shape
+        if self.by_columns:
+            return self.back(self.tokens(x.permute(0, 3, 2, 1).flatten(1, 2)).view(n, w, h, c).permute(0, 3, 2, 1))
+        x = x.view(n, c, h // 2, 2, w // 2, 2).permute(0, 3, 5, 2, 4, 1).reshape(n, h * w, c)
+        x = self.tokens(x).view(n, 2, 2, h // 2, w // 2, c).permute(0, 3, 1, 4, 2, 5).reshape(n, h, w, c)
+        return self.back(x)
+
+
+@pytest.mark.parametrize('by_columns', [True, False])
+def test_tokens_in_another_order_than_row_by_row_are_no_raster(by_columns):
+    model, data = Unrolled(by_columns), Noise(1, (3, 16, 24))
+    with pytest.raises(ValueError, match="'tokens' has its positions in another order than row by row"):
+        st_erf(model, data, 'tokens')
+    place = (0, slice(None), 4, 6) if by_columns else (0, 4, 6)
+    expected = brute(model, data, place, lambda m: m.back)
+    found = st_erf(model, data, 'back')['back']
+    assert found.grid == (8, 12) and found.notes == ()
+    np.testing.assert_allclose(found.mean[0], expected, rtol=1e-4, atol=1e-9)
+
+
 def test_channels_last_norm_and_its_channels_first_subclass():
     class Norm2d(nn.LayerNorm):
         def forward(self, x):
