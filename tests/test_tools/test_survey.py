@@ -39,3 +39,31 @@ def test_runs_are_judged(tmp_path, code, log, rows, expected):
     if rows:
         (tmp_path / 'metrics.json').write_text(json.dumps({'layers': rows}))
     assert survey.judge(code, log, tmp_path) == expected
+
+
+@pytest.mark.parametrize(
+    ('notes', 'expected'), [('', ('fine', 'box:BEST 0.500')), ('no gradient', ('refused', 'no gradient'))]
+)
+def test_answers_are_judged(tmp_path, notes, expected):
+    row = {'target': 'box:BEST', 'score': 0.5, 'notes': notes}
+    (tmp_path / 'answers.json').write_text(json.dumps({'layers': [row]}))
+    assert survey.judge(0, '', tmp_path) == expected
+
+
+def test_answers_are_asked_for_again_as_a_refusal_advises(monkeypatch):
+    asked = []
+
+    def run(config, args, options):
+        asked.append(options)
+        low = '--cfg-options' in options
+        return (
+            ('fine', 'x')
+            if low
+            else ('refused', 'found no box (--cfg-options model.test_cfg.a=0 lowers its threshold)')
+        )
+
+    monkeypatch.setattr(survey, 'run', run)
+    assert survey.answered('mmdet::a/b.py', None) == ('fine', 'x')
+    assert asked[0][:2] == ['--target', 'box:BEST'] and asked[1] == [*asked[0], '--cfg-options', 'model.test_cfg.a=0']
+    survey.answered('mmseg::a/b.py', None)
+    assert asked[2][1] == 'pixel:20,30'
