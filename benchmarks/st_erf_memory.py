@@ -31,7 +31,7 @@ MODELS = {
     'CSPDarknet': 'mmdet::yolox/yolox_s_8xb8-300e_coco.py',
     'MetaSDT, MLPixer': str(ROOT / 'configs' / 'mask_rcnn_sdt_mlpixer.py'),
     'MetaSDT, SRB': str(ROOT / 'configs' / 'semantic_fpn_sdt_srb.py'),
-    'MetaSDT v2, T = 4': str(ROOT / 'configs' / 'mask_rcnn_sdtv2.py'),
+    'MetaSDT v2, T = 4': str(ROOT / 'configs' / 'semantic_fpn_sdtv2_digits.py'),
 }
 
 
