@@ -43,7 +43,7 @@ def weights_of(model: Union[str, Spec], checkpoint: Optional[str], args: argpars
     if args.weights == 'config' and not checkpoint:
         from mmsterf.analysis.loading import weights_of
 
-        names = ', '.join(weights_of(cfg))
+        names = ', '.join(n if '://' in n else Path(n).name for n in weights_of(cfg))
         return f'weights that the config names, {names}' + f'; the rest is random (seed {seed})' * (
             not cfg.get('load_from')
         )

@@ -1,6 +1,7 @@
 """Models of every kind that mmdet and mmseg have: what of them is analysed, and that nothing is fetched for it."""
 
 import socket
+from argparse import Namespace
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +10,8 @@ from torch import nn
 
 from mmsterf.analysis.features import default_layers, run_features
 from mmsterf.analysis.loading import load_model
-from mmsterf.erf import Noise, calibrated, ending, st_erf
+from mmsterf.engine.config import read_config
+from mmsterf.erf import Noise, calibrated, command, ending, st_erf
 from mmsterf.errors import InvalidInput
 
 NOISE = Noise(1, (3, 64, 64))
@@ -183,6 +185,8 @@ def test_weights_that_a_config_names_are_loaded_if_asked_for(tmp_path):
     torch.save({'state_dict': ones}, stem)
     init = ", init_cfg=dict(type='Pretrained', checkpoint={!r})"
     model = named(init.format(str(stem)), named=True)
+    said = command.weights_of(str(path), None, Namespace(weights='config', seed=3), read_config(path))
+    assert said == 'weights that the config names, stem.pth; the rest is random (seed 3)'
     assert (model.backbone.layer1[0].conv1.weight == 1).all() and model.decode_head.conv_seg.weight.std() > 0
     assert not (named(init.format(str(stem))).backbone.layer1[0].conv1.weight == 1).all()
     whole = {k: torch.full_like(v, 2) for k, v in model.state_dict().items()}
