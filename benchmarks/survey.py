@@ -129,6 +129,7 @@ def main() -> None:
     add = parser.add_argument
     add('families', nargs='*', help='as mmdet/retinanet (default: all); `package::path` takes one config')
     add('--again', nargs='+', default=[], choices=KINDS, help='run those that ended so once more')
+    add('--part', default='1/1', help='2/3: the second of three parts, which may run at once (default 1/1)')
     add('--minutes', type=float, default=1e9, help='stop after this many; the next run goes on')
     add('--seconds', type=float, default=120, help='limit for one family (default 120)')
     add('--memory', type=float, default=8, help='limit for one family in GiB (default 8)')
@@ -145,6 +146,8 @@ def main() -> None:
     if kept.exists():
         done = {row['family']: row for row in map(json.loads, kept.read_text().splitlines())}
     todo = [f for f in wanted if f not in done or done[f]['kind'] in args.again or args.families]
+    part, parts = map(int, args.part.split('/'))
+    todo = todo[part - 1 :: parts]
     for name in ('mmdet.apis', 'mmseg.models', 'mmsterf.analysis.loading', 'mmsterf.erf.plots', 'mmsterf.models'):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
