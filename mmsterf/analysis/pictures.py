@@ -1,7 +1,9 @@
 """Pictures as a model of OpenMMLab sees them: resized as in testing, then through its data preprocessor."""
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Optional
+from unittest import mock
 
 import numpy as np
 import torch
@@ -39,7 +41,8 @@ def prepared(
         tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
         if grey:
             tensor = grey_of(tensor.flip(0))
-        with torch.no_grad():
+        colours = mock.patch.object(preprocessor, '_channel_conversion', False, create=True) if grey else nullcontext()
+        with torch.no_grad(), colours:  # grey has none to put in another order
             # some look into the data samples, others only for None
             data = (
                 {'inputs': [tensor[None]], 'data_samples': None}

@@ -66,7 +66,10 @@ def answer_all(model, inputs, args, name: str, classes, **how) -> list[tuple[str
             print(f'warning: {name}: {shown}: {error}', file=sys.stderr)
 
         given = answers(model, inputs[i], args.target, classes=classes, signed=args.signed, missing=miss, **how)
-        found += [(shown, answer) for answer in given]
+        for answer in given:
+            found.append((shown, answer))
+            for note in answer.notes:
+                print(f'warning: {name}: {shown}: {note}', file=sys.stderr)
     if not found:
         raise NoAnswer(str(missing[0]) + ', in this input and all others' * (len(inputs) > 1))
     return found

@@ -29,6 +29,7 @@ _VIEWS = (
     'Squeeze',
     'Unsqueeze',
 )
+_NEVER = 'never runs in the forward pass'
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ def probe(
                 origins[key] = seen
                 graph[key] = [call[i].edge for call in made if len(call) > i]
         if not outputs:
-            reasons[name] = 'returns no floating-point tensor' if made else 'never runs in the forward pass'
+            reasons[name] = 'returns no floating-point tensor' if made else _NEVER
         elif len(outputs) > 1:
             usable = next((layers[k] for k in keys if k in layers), None)
             if usable:
@@ -282,7 +283,8 @@ def select(
         if not found and single in layers and index in ('0', '*') and item not in reasons:
             found = [single]  # the only output of a module goes without an index
         if not found:
-            why = reasons.get(item) or next((r for n, r in reasons.items() if _matches(n, item)), None)
+            others = sorted((r for n, r in reasons.items() if _matches(n, item)), key=_NEVER.__eq__)
+            why = reasons.get(item) or next(iter(others), None)
             why = why or ('matches no layer' if any(c in item for c in '*?[') else 'is no layer of this model')
             raise ValueError(f'layer {item!r} {why}. Layers that would do: {_suggest(item, layers)}')
         chosen.update((n, layers[n]) for n in found)

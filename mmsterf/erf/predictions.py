@@ -59,6 +59,8 @@ def predict(model: nn.Module, x: Tensor, size: tuple[int, int]):
         InvalidInput: If the model gives neither, or scores that no gradient goes through.
     """
     model = _answering(model)
+    if hasattr(model, 'whose'):
+        raise InvalidInput(f'{model.whose}: it gives no answers')
     name, given = type(model).__name__, run_answer(model, x)
     if hasattr(model, 'add_pred_to_datasample'):
         return _boxes(model, x, given, name)

@@ -87,7 +87,8 @@ def input_shape(
     if sample is not None and sample.shape[-3] != channels:
         raise ValueError(
             f'images have {sample.shape[-3]} channels where the model sees them, and the {type(model).__name__} takes '
-            f'{channels}: noise is made with as many as it takes'
+            f'{channels}: for images of {channels}, its data_preprocessor needs as many means and standard deviations; '
+            'noise is made as the model takes it'
         )
     size = fitting_size(model, channels, size, sizes, usual, **how)
     return InputShape(channels, size, time_steps, input_time)

@@ -185,7 +185,7 @@ def test_weights_that_a_config_names_are_loaded_if_asked_for(tmp_path):
     torch.save({'state_dict': ones}, stem)
     init = ", init_cfg=dict(type='Pretrained', checkpoint={!r})"
     model = named(init.format(str(stem)), named=True)
-    said = command.weights_of(str(path), None, Namespace(weights='config', seed=3), read_config(path))
+    said = command.weights_of(str(path), None, Namespace(weights='config', seed=3), read_config(str(path)))
     assert said == 'weights that the config names, stem.pth; the rest is random (seed 3)'
     assert (model.backbone.layer1[0].conv1.weight == 1).all() and model.decode_head.conv_seg.weight.std() > 0
     assert not (named(init.format(str(stem))).backbone.layer1[0].conv1.weight == 1).all()

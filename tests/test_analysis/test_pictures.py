@@ -23,7 +23,7 @@ PREPROCESSORS = {
     'track': {'type': 'mmdet.TrackDataPreprocessor', **NORM},
     'reid': {'type': 'mmdet.ReIDDataPreprocessor', 'mean': MEAN, 'std': STD, 'to_rgb': True},
     'seg': {'type': 'mmseg.SegDataPreProcessor', **NORM, 'size': (64, 64)},
-    'grey': {'type': 'mmdet.DetDataPreprocessor', 'mean': [100.0], 'std': [50.0]},
+    'grey': {'type': 'mmdet.DetDataPreprocessor', 'mean': [100.0], 'std': [50.0], 'bgr_to_rgb': True},
     'stated': None,
     'none': None,
 }
