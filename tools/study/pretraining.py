@@ -152,9 +152,13 @@ def main(argv=None) -> None:
     check_versions()
     from study import append_results, read_results
 
+    from mmsterf.errors import InvalidInput
+
     results = Path(args.results)
     if args.report:
         lines = read_results(results)
+        if not any(line['start'] != 'classifier' for line in lines):
+            raise InvalidInput(f'--results {results}: holds no trainings from nothing or pretrained yet')
         draw(lines, Path(args.figure))
         print(table(lines))
         return
