@@ -165,7 +165,7 @@ def main(argv=None) -> None:
     out = Path(args.out).absolute()
     folders = (str(Path(folder).absolute()) for folder in (args.scenes, args.pictures))
     for spec in specs(args.tasks, args.seeds, *folders, out):
-        if spec['run'] in {line['run'] for line in read_results(results)}:
+        if (spec['run'], spec['iters']) in {(line['run'], line['iters']) for line in read_results(results)}:
             continue
         result = train(spec, out / spec['run'], args.wrap)
         shown = {
