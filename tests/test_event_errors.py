@@ -232,3 +232,40 @@ def test_steps_of_data_and_model(load, preprocessor, message):
         message = 'loads 4 time steps, and model.backbone.time_steps is 2'
     with pytest.raises(InvalidInput, match=message):
         check_sequences(cfg)
+
+
+def test_data_sets_are_checked(tmp_path):
+    """`--check-data`: recordings that are damaged, windows outside them, ends that are no numbers."""
+    import json
+
+    from mmengine.config import Config
+
+    from mmsterf.engine.data_checks import check_contents
+
+    write(tmp_path / 'a.npy', events())
+    (tmp_path / 'b.dat').write_bytes(b'hello' * 20)
+
+    def errors(*images):
+        images = [dict(id=i, height=24, width=32, **image) for i, image in enumerate(images, 1)]
+        boxes = [
+            dict(id=i['id'], image_id=i['id'], category_id=1, bbox=[1, 1, 9, 9], area=81, iscrowd=0) for i in images
+        ]
+        content = dict(images=images, annotations=boxes, categories=[dict(id=1, name='a')])
+        (tmp_path / 'ann.json').write_text(json.dumps(content))
+        load = dict(type='mmsterf.LoadEvents', time_steps=2, duration=100_000)
+        leaf = dict(type='mmsterf.EventCocoDataset', data_root=str(tmp_path), ann_file='ann.json', pipeline=[load],
+                    metainfo=dict(classes=('a',)))  # fmt: skip
+        cfg = Config(dict(default_scope='mmdet', model=dict(), val_dataloader=dict(dataset=leaf)))
+        (report,) = check_contents(cfg, ('val',), whole=True)
+        return [str(finding) for finding in report.errors]
+
+    window = dict(file_name='a.npy', event_end=200_000)
+    assert errors(window, {**window, 'event_end': 300_000}) == []
+    (late,) = errors(window, {**window, 'event_end': 900_000}, {**window, 'event_end': 950_000})
+    assert 'a.npy: a window from 800000 to 900000 us, but the recording is of' in late and '1 more like it' in late
+    (damaged,) = errors(window, dict(file_name='b.dat', event_end=5))
+    assert 'b.dat cannot be read: no .dat file of CD events' in damaged
+    (gone,) = errors(dict(file_name='c.dat', event_end=5))
+    assert 'c.dat is not there' in gone
+    (text,) = errors({**window, 'event_end': 'soon'})
+    assert "has the event_end 'soon'; it must be whole microseconds" in text

@@ -160,6 +160,7 @@ def _images(report: Report, file: str, entries: list) -> dict:
     if report.errors:
         return {}
     report.files = [(entry['file_name'], entry['width'], entry['height']) for entry in entries]
+    report.event_ends = {entry['id']: entry['event_end'] for entry in entries if 'event_end' in entry}
     report.images = report.total = len(entries)
     report.sizes = dict(Counter((entry['width'], entry['height']) for entry in entries))
     return {key: (entries[index]['width'], entries[index]['height']) for key, index in known.items()}

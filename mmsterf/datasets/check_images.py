@@ -61,7 +61,7 @@ def _read_recording(path: str) -> tuple:
     try:
         size = open_recording(path).size
     except InvalidInput as error:
-        return None, str(error).removeprefix(f'{path}: '), None
+        return None, 'cannot be read: ' + str(error).removeprefix(f'{path}: '), None
     return size and size[::-1], None, None
 
 

@@ -32,6 +32,7 @@ class Report:
         sizes (dict): (width, height) to numbers of images.
         files (list): `(path, width, height)` of the images; width and height may be None.
         ids (list): Ids of the images of a COCO file.
+        event_ends (dict): Ids to the ends of windows of recordings, of those that are such.
         with_objects (set): Those with an annotation of a class of the data set.
     """
 
@@ -43,6 +44,7 @@ class Report:
     sizes: dict = field(default_factory=dict)
     files: list = field(default_factory=list)
     ids: list = field(default_factory=list)
+    event_ends: dict = field(default_factory=dict)
     with_objects: set = field(default_factory=set)
     _found: dict = field(default_factory=dict)
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Optional
 
 from mmengine.config import Config
 from mmengine.registry import DATASETS
@@ -13,6 +14,7 @@ from mmsterf.datasets.check_images import read_image
 from mmsterf.datasets.check_labels import LabelMaps
 from mmsterf.datasets.findings import Report
 from mmsterf.errors import InvalidInput
+from mmsterf.events import is_recording, open_recording
 
 from .data import _LOADERS
 
@@ -54,7 +56,10 @@ def read_all(report: Report, leaf: dict, kind: type, cfg: Config, known: dict) -
     segmentation = is_segmentation(leaf, kind)
     if report.files:
         folder = Path(leaf.get('data_root') or '') / ((leaf.get('data_prefix') or {}).get('img') or '')
-        items = [{'img_path': str(folder / name), 'width': w, 'height': h} for name, w, h in report.files]
+        items = [
+            {'img_path': str(folder / name), 'width': w, 'height': h, 'event_end': report.event_ends.get(number)}
+            for number, (name, w, h) in zip(report.ids, report.files)
+        ]
     elif segmentation:
         items, maps = _label_maps(leaf, cfg)
     else:
@@ -73,14 +78,15 @@ def read_all(report: Report, leaf: dict, kind: type, cfg: Config, known: dict) -
             if not listed_files or error not in ('is not there', 'is an empty file'):
                 report.error(error.partition(':')[0], f'image {path} {error}')
             continue
-        if size is None:  # of a recording that does not say it
-            continue
-        report.sizes[size] += 1
+        if size is not None:  # a recording may not say it
+            report.sizes[size] += 1
+        if error := _window_error(item, leaf):
+            report.error('window', error)
         where = leaf.get('ann_file') or leaf.get('type')
         stated = item.get('width'), item.get('height')
         if odd:
             report.warning(odd[:12], f'image {path} {odd}')
-        if None not in stated and size != stated:
+        if size is not None and None not in stated and size != stated:
             turned = '; is it stored turned (EXIF)?' if size == stated[::-1] else ''
             report.error(
                 'other size',
@@ -98,6 +104,18 @@ def read_all(report: Report, leaf: dict, kind: type, cfg: Config, known: dict) -
         report.objects, report.classes = len(maps.files), maps.counts()
         if len(maps.files) == len(pairs):
             maps.judge(report, len(pairs))
+
+
+def _window_error(item: dict, leaf: dict) -> Optional[str]:
+    """What is wrong with the window of a recording that an item is."""
+    if item.get('event_end') is None or not is_recording(str(item['img_path'])):
+        return None
+    durations = [s.get('duration') for s in _steps(leaf.get('pipeline') or ()) if str(s['type']).endswith('LoadEvents')]
+    try:
+        open_recording(str(item['img_path'])).span(item['event_end'], *durations[:1])
+    except InvalidInput as error:
+        return str(error)
+    return None
 
 
 def is_segmentation(leaf: dict, kind: type) -> bool:

@@ -95,6 +95,19 @@ class Recording:
                 f'{places[at + 1]}); is the counter of its time stamps too small? Cut it there'
             )
 
+    def span(self, end: Optional[int] = None, duration: Optional[int] = None) -> tuple:
+        """Begin and end of a window, microseconds; arguments and errors as of `window`."""
+        stop = self.last + 1 if end is None else int(end)
+        start = min(self.first, stop - 1) if duration is None else stop - int(duration)
+        if start >= stop:
+            raise InvalidInput(f'{self.path}: a window of {duration} us; it must be above 0')
+        if stop <= self.first or start > self.last:
+            raise InvalidInput(
+                f'{self.path}: a window from {start} to {stop} us, but the recording is of {self.first} to '
+                f'{self.last} us'
+            )
+        return start, stop
+
     def window(self, end: Optional[int] = None, duration: Optional[int] = None) -> Window:
         """Events with ``end - duration <= t < end``; what lies before the begin of a recording is empty.
 
@@ -106,15 +119,7 @@ class Recording:
             InvalidInput: If duration is not above 0, or the recording has ended before the window begins, or begins
                 after it ends.
         """
-        stop = self.last + 1 if end is None else int(end)
-        start = min(self.first, stop - 1) if duration is None else stop - int(duration)
-        if start >= stop:
-            raise InvalidInput(f'{self.path}: a window of {duration} us; it must be above 0')
-        if stop <= self.first or start > self.last:
-            raise InvalidInput(
-                f'{self.path}: a window from {start} to {stop} us, but the recording is of {self.first} to '
-                f'{self.last} us'
-            )
+        start, stop = self.span(end, duration)
         events = self._between(start, stop)
         back = np.diff(events['t']) < 0
         if back.any():
