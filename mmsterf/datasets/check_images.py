@@ -58,6 +58,8 @@ def read_image(path: str, *, whole: bool = True, flag: int = cv2.IMREAD_COLOR) -
 
 def _read_recording(path: str) -> tuple:
     """The same of an event recording, whose size is None where it does not say it."""
+    if not os.path.exists(path):
+        return None, 'is not there', None
     try:
         size = open_recording(path).size
     except InvalidInput as error:
