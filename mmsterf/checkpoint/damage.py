@@ -4,12 +4,10 @@ import pickle
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.error import HTTPError, URLError
-from urllib.parse import urlparse
-
-import torch
 
 from mmsterf.errors import InvalidInput, shortened
+
+from .addresses import discard, is_address
 
 _STARTS = (
     (b'\x89HDF\r\n', 'an HDF5 file (of Keras, say)'),
@@ -22,40 +20,30 @@ _STARTS = (
 
 
 @contextmanager
-def explained(path: str):
+def explained(path: str, file: Path):
     """Turn the errors of reading a checkpoint into one sentence.
 
     Args:
-        path (str): File, or http(s) address.
+        path (str): File or address, as the user gave it.
+        file (Path): Where it is, see `local_file`. If it was fetched and cannot be read, it is removed.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        InvalidInput: If it is no checkpoint, damaged, needs code to load, or cannot be fetched.
+        InvalidInput: If it is no checkpoint, damaged, or needs code to load.
     """
-    remote = str(path).startswith(('http://', 'https://'))
-    if not remote and not Path(path).is_file():
-        if Path(path).is_dir():
+    if not file.is_file():
+        if file.is_dir():
             raise InvalidInput(f'checkpoint {path} is a folder, and must be a file in it')
-        raise FileNotFoundError(f'checkpoint {path} is not a file (looked for {Path(path).absolute()})')
+        raise FileNotFoundError(f'checkpoint {path} is not a file (looked for {file.absolute()})')
     try:
         yield
     except InvalidInput:
         raise
-    except HTTPError as error:
-        raise InvalidInput(f'{path} cannot be fetched: the server answers {error.code} {error.reason}') from error
-    except URLError as error:
-        raise InvalidInput(f'{path} cannot be fetched: {error.reason}') from error
     except Exception as error:  # torch lets the parsers' own errors through: IndexError, UnicodeDecodeError, ...
-        file = _downloaded(path) if remote else Path(path)
         said = _what_it_is(file) if file.is_file() else None
-        if remote:
-            file.unlink(missing_ok=True)  # or the next attempt would take it again
+        if is_address(path):
+            discard(file)
         raise InvalidInput(f'{path} {said or _reason(error)}') from error
-
-
-def _downloaded(address: str) -> Path:
-    """Where torch keeps what it has fetched."""
-    return Path(torch.hub.get_dir(), 'checkpoints', Path(urlparse(address).path).name)
 
 
 def _what_it_is(file: Path) -> str:

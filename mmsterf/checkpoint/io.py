@@ -9,6 +9,7 @@ import torch
 
 from mmsterf.errors import InvalidInput, shortened
 
+from .addresses import local_file
 from .damage import explained
 
 CONTAINERS = ('state_dict', 'model')
@@ -47,22 +48,20 @@ def read(path: str, map_location: str = 'cpu') -> dict:
     refused.
 
     Args:
-        path (str): File, or http(s) address.
+        path (str): File or address, see `local_file`.
         map_location (str): Device of the tensors.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file needs code to load, is damaged, or is no checkpoint.
+        ValueError: If the file cannot be fetched, needs code to load, is damaged, or is no checkpoint.
     """
+    file = local_file(path)
     allowed = torch.serialization.get_safe_globals()
     torch.serialization.clear_safe_globals()
     torch.serialization.add_safe_globals([(_Inert, name) for name in _INERT])
     try:
-        with explained(path):
-            if str(path).startswith(('http://', 'https://')):
-                checkpoint = torch.hub.load_state_dict_from_url(path, map_location=map_location, weights_only=True)
-            else:
-                checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+        with explained(path, file):
+            checkpoint = torch.load(file, map_location=map_location, weights_only=True)
     finally:
         torch.serialization.clear_safe_globals()
         torch.serialization.add_safe_globals(allowed)

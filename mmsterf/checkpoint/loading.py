@@ -1,25 +1,24 @@
 """Published files where mmengine loads checkpoints, and an `init_cfg` that leaves nothing out silently.
 
-Importing this module teaches mmengine's loader of local files the published names, so that `load_from`, `init_cfg`,
-`init_detector` and `init_model` take published files; other files load as before.
+Importing this module teaches mmengine's loaders of files and addresses the published names, and `hf://`, so that
+`load_from`, `init_cfg`, `init_detector` and `init_model` take published files from anywhere; others load as before.
 """
 
 import pickle
 from collections import OrderedDict
 from collections.abc import Mapping
-from os.path import expanduser
 from typing import Optional
 
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmengine.model.weight_init import PretrainedInit, update_init_info
 from mmengine.runner.checkpoint import CheckpointLoader
-from mmengine.runner.checkpoint import load_from_http as _load_from_http
 from mmengine.runner.checkpoint import load_from_local as _load_from_local
 from torch import nn
 
 from mmsterf.errors import InvalidInput
 
+from .addresses import SCHEMES, local_file
 from .convert import check_tensors, convert, drop_heads, is_published
 from .damage import explained
 from .io import data_set_meta, read, state_dict_of, weights_in
@@ -32,15 +31,15 @@ def load_from_local(filename: str, map_location: Optional[str] = None) -> dict:
     Raises:
         ValueError: If the names are published ones, but some are unknown or missing, or shapes are wrong.
     """
-    file = expanduser(filename)
+    file = local_file(filename)
     try:
-        with explained(file):
-            checkpoint = _load_from_local(filename, map_location)
+        with explained(filename, file):
+            checkpoint = _load_from_local(str(file), map_location)
     except InvalidInput as error:
         if not isinstance(error.__cause__, pickle.UnpicklingError):
             raise
         # An ImageNet checkpoint with its options, say: readable if nothing but the weights is wanted.
-        checkpoint = read(file, map_location)
+        checkpoint = read(filename, map_location)
         if not is_published(weights_in(checkpoint)):
             raise
     if isinstance(checkpoint, Mapping):
@@ -53,11 +52,14 @@ def load_from_local(filename: str, map_location: Optional[str] = None) -> dict:
     return {'state_dict': state, 'meta': data_set_meta(checkpoint)}
 
 
-@CheckpointLoader.register_scheme(prefixes=('http://', 'https://'), force=True)
-def load_from_http(filename: str, map_location: Optional[str] = None, **kwargs) -> dict:
-    """mmengine's loading of an address; what cannot be fetched or is no checkpoint is said in a sentence."""
-    with explained(filename):
-        return _load_from_http(filename, map_location, **kwargs)
+@CheckpointLoader.register_scheme(prefixes=SCHEMES, force=True)
+def load_from_address(filename: str, map_location: Optional[str] = None) -> dict:
+    """As `load_from_local`, after the file was fetched (see `local_file`).
+
+    Raises:
+        ValueError: As there, or if the file cannot be fetched.
+    """
+    return load_from_local(filename, map_location)
 
 
 def load_pretrained(
@@ -67,7 +69,7 @@ def load_pretrained(
 
     Args:
         module (nn.Module): A backbone.
-        checkpoint (str): File, or http(s) address.
+        checkpoint (str): File or address, see `local_file`.
         prefix (str, optional): Part of the checkpoint to load, for example 'backbone.' of a detector.
         map_location (str): Where tensors are read to.
 

@@ -12,7 +12,7 @@ import torch
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging import HistoryBuffer
 
-from mmsterf.checkpoint import state_dict_of
+from mmsterf.checkpoint import is_of_mmengine, local_file, state_dict_of
 from mmsterf.checkpoint.damage import explained
 from mmsterf.checkpoint.io import checked
 
@@ -90,18 +90,19 @@ def restore_histories(message_hub: dict) -> None:
 
 
 def read_checkpoint(path: str) -> dict:
-    """Read a local checkpoint safely; its tensors stay on disk until they are used.
+    """Read a checkpoint of a file or an address safely; its tensors stay on disk until they are used.
 
     Raises:
         FileNotFoundError: If it is not there.
-        ValueError: If it is damaged or wants to run code.
+        ValueError: If it cannot be fetched, is damaged or wants to run code.
     """
-    with explained(path):
-        checkpoint = torch.load(path, map_location='cpu', weights_only=True, mmap=zipfile.is_zipfile(path))
+    file = local_file(path)
+    with explained(path, file):
+        checkpoint = torch.load(file, map_location='cpu', weights_only=True, mmap=zipfile.is_zipfile(file))
     return checked(checkpoint, path)
 
 
 def check_checkpoint(path: Optional[str]) -> None:
-    """As `read_checkpoint`, for what may also be None or a URL, which are left to mmengine."""
-    if path and '://' not in path:
+    """As `read_checkpoint`, for what may also be None or at an address that is left to mmengine."""
+    if path and not is_of_mmengine(path):
         state_dict_of(read_checkpoint(path))

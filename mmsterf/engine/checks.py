@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
 
-from mmsterf.checkpoint import convert, is_published, state_dict_of
+from mmsterf.checkpoint import convert, is_address, is_of_mmengine, is_published, state_dict_of
 from mmsterf.checkpoint.convert import check_tensors
 from mmsterf.errors import InvalidInput
 
@@ -55,12 +55,12 @@ def check_weights(model: nn.Module, checkpoint: str) -> None:
 
     Args:
         model (nn.Module): Model, with or without wrappers.
-        checkpoint (str): File, published or ours; addresses are left to mmengine.
+        checkpoint (str): File or address, published or ours; `s3://` and the like are left to mmengine.
 
     Raises:
         ValueError: Lists all tensors that are missing or of another shape, and those that nothing takes.
     """
-    if '://' in checkpoint:
+    if is_of_mmengine(checkpoint):
         return
     state = _state(checkpoint)
     model = unwrapped(model)
@@ -107,13 +107,13 @@ def check_start(model: nn.Module, checkpoint: Optional[str], resume: bool) -> No
 
     Args:
         model (nn.Module): Model, with or without wrappers.
-        checkpoint (str, optional): File, published or ours, of `load_from`; addresses are left to mmengine.
+        checkpoint (str, optional): `load_from`, as for `check_weights`.
         resume (bool): Whether training goes on from it.
 
     Raises:
         ValueError: If a resumed checkpoint does not fit, or nothing in another one does.
     """
-    if not checkpoint or '://' in checkpoint:
+    if not checkpoint or is_of_mmengine(checkpoint):
         return
     if resume:
         return check_weights(model, checkpoint)
@@ -152,7 +152,7 @@ def still_there(checkpoint: str):
     try:
         yield
     except FileNotFoundError as error:
-        if '://' in checkpoint or Path(checkpoint).exists():
+        if is_address(checkpoint) or is_of_mmengine(checkpoint) or Path(checkpoint).exists():
             raise
         raise InvalidInput(
             f'checkpoint {checkpoint} was there when testing began and is gone: a training that writes to its folder '

@@ -8,6 +8,7 @@ from typing import Any, Optional
 
 from mmengine.config import Config
 
+from mmsterf.checkpoint import is_of_mmengine
 from mmsterf.errors import InvalidInput
 
 from .checkpoints import read_checkpoint
@@ -90,7 +91,7 @@ def prepare_resume(cfg: Config, resume: str, users: Config) -> None:
     if path is None:
         notice(f'--resume: no checkpoint in {cfg.work_dir} yet, training starts at the beginning')
         return
-    if '://' in path:
+    if is_of_mmengine(path):
         cfg.resume, cfg.load_from = True, path
         return
     checkpoint = read_checkpoint(path)

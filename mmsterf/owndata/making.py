@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
+from mmsterf.checkpoint import is_of_mmengine
 from mmsterf.datasets.findings import listed
 from mmsterf.engine.config import load_config
 from mmsterf.engine.data import check_data
@@ -158,7 +159,7 @@ def _check(found: Found, plan: Plan, config: Path, pretrained, kind, whole: bool
             'hardly be found: --size makes images larger, and training slower'
         )
     refuse(reports)
-    if pretrained and '://' not in pretrained:
+    if pretrained and not is_of_mmengine(pretrained):
         _fits(cfg, pretrained, kind)
 
 

@@ -1,8 +1,6 @@
 """What a file of weights is of: a whole model, in which form, or a backbone."""
 
-from pathlib import Path
-
-from mmsterf.checkpoint import convert, is_published
+from mmsterf.checkpoint import convert, is_of_mmengine, is_published, local_file
 from mmsterf.checkpoint.io import read, state_dict_of
 from mmsterf.errors import InvalidInput
 
@@ -16,9 +14,9 @@ def kind_of(file: str, task: str) -> str:
     Raises:
         InvalidInput: If the file has no backbone.
     """
-    if '://' in file:
+    if is_of_mmengine(file):
         return BACKBONE
-    if not Path(file).is_file():
+    if not local_file(file).is_file():
         raise InvalidInput(f'--pretrained {file} is not a file')
     state = {key.removeprefix('module.'): value for key, value in state_dict_of(read(file)).items()}
     if is_published(state):

@@ -1,14 +1,11 @@
 """Checkpoint files: damaged, hostile, and full of what training scripts leave behind."""
 
 import argparse
-import http.server
 import io
 import os
 import pickle
-import threading
 import zipfile
 from collections import OrderedDict
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -205,28 +202,3 @@ def test_folders_and_missing_files(tmp_path, reader):
         reader(str(tmp_path))
     with pytest.raises(FileNotFoundError, match=r'nowhere.pth is not a file'):
         reader(str(tmp_path / 'nowhere.pth'))
-
-
-def test_addresses(tmp_path, monkeypatch):
-    """A missing page, a web page in place of the file, and nobody there."""
-    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
-    (tmp_path / 'page.pth').write_text('<html>Sign in</html>')
-    handler = partial(_Quiet, directory=str(tmp_path))
-    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        base = f'http://127.0.0.1:{server.server_address[1]}'
-        for reader in (read, CheckpointLoader.load_checkpoint):
-            with pytest.raises(InvalidInput, match='cannot be fetched: the server answers 404'):
-                reader(f'{base}/nowhere.pth')
-            with pytest.raises(InvalidInput, match=r'page\.pth is no checkpoint, but a web page'):
-                reader(f'{base}/page.pth')
-            assert not list((tmp_path / 'hub').rglob('*.pth'))
-        server.shutdown()
-    for reader in (read, CheckpointLoader.load_checkpoint):
-        with pytest.raises(InvalidInput, match=r'cannot be fetched: .*refused'):
-            reader(f'{base}/page.pth')
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *args) -> None:
-        pass
