@@ -12,7 +12,7 @@ export PYTHONWARNINGS := ignore::UserWarning,ignore::DeprecationWarning,ignore::
 .PHONY: env test fuzz soak survey demo demo-seg demo-own lint clean
 env: $(READY)
 
-$(READY): requirements/lock.txt requirements/install.sh setup.py
+$(READY): requirements/lock.txt requirements/install.sh setup.py mmsterf.pth
 	@bash requirements/install.sh "$(PYTHON)" "$(VENV)"
 	@touch $@
 

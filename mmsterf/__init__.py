@@ -4,4 +4,4 @@ Importing this package imports no mm* package: registries live in `mmsterf.regis
 itself when a config names a type as ``mmsterf.X``.
 """
 
-__version__ = '0.1.0'
+__version__ = '0.2.0'

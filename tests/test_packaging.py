@@ -22,16 +22,19 @@ def test_wheel_ships_configs_and_tools(tmp_path):
     for name in ('mmsterf', 'configs', 'tools'):
         ignore = shutil.ignore_patterns('__pycache__')
         shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=ignore)
-    for name in ('setup.py', 'pyproject.toml', 'README.md', 'model-index.yml'):
+    for name in ('setup.py', 'pyproject.toml', 'README.md', 'LICENSE', 'model-index.yml', 'mmsterf.pth'):
         shutil.copy(ROOT / name, source)
     command = [sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation', '-w', '.', './source']
     subprocess.run(command, cwd=tmp_path, check=True)
     (wheel,) = tmp_path.glob('mmsterf-*.whl')
     shipped = set(zipfile.ZipFile(wheel).namelist())
     here = [path.relative_to(ROOT) for name in ('configs', 'tools') for path in (ROOT / name).rglob('*.py')]
+    here += [path.relative_to(ROOT) for path in (ROOT / 'configs').rglob('*.yml')]
     assert len(here) > 20
     assert not {f'mmsterf/.mim/{path}' for path in here} - shipped
-    assert {'mmsterf/.mim/tools/dist_train.sh', 'mmsterf/.mim/model-index.yml'} <= shipped
+    assert {'mmsterf/.mim/tools/dist_train.sh', 'mmsterf/.mim/model-index.yml', 'mmsterf.pth'} <= shipped
+    (points,) = (name for name in shipped if name.endswith('/entry_points.txt'))
+    assert b'mmsterf = mmsterf.__main__:main' in zipfile.ZipFile(wheel).read(points)
     code = [path.relative_to(ROOT) for path in (ROOT / 'mmsterf').rglob('*.py') if '.mim' not in path.parts]
     assert not {str(path) for path in code} - shipped
 
