@@ -5,9 +5,8 @@
 
 from importlib.util import find_spec
 
-from mmsterf.engine import check_versions
-from mmsterf.engine.versions import missing_for_pretraining
 from mmsterf.mmengine_names import teach
+from mmsterf.versions import check_versions, missing_for_pretraining
 
 try:
     check_versions(one_task=True)

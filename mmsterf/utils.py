@@ -12,7 +12,7 @@ def register_all_modules(init_default_scope: bool = True) -> None:
             'mmseg' or 'mmpretrain'), and name what is of mmsterf with the prefix. mmengine passes it to every package.
     """
     from mmsterf import registry
-    from mmsterf.engine.versions import missing_for_pretraining
+    from mmsterf.versions import missing_for_pretraining
 
     for package in ('mmdet', 'mmseg', 'mmpretrain'):
         if find_spec(package) and (package != 'mmpretrain' or not missing_for_pretraining()):

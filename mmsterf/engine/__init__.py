@@ -4,7 +4,6 @@ Importing this package imports no mm* package, so that `check_versions` can spea
 """
 
 from mmsterf.errors import command_line
-
-from .versions import check_versions
+from mmsterf.versions import check_versions
 
 __all__ = ['check_versions', 'command_line']

@@ -8,10 +8,10 @@ from typing import Optional
 from mmengine.config import Config
 
 from mmsterf.errors import InvalidInput, shortened
+from mmsterf.versions import missing_for_pretraining
 
 from .cfg_keys import merge_options
 from .stages import reading
-from .versions import missing_for_pretraining
 
 TASKS = ('mmdet', 'mmseg', 'mmpretrain')
 SPLITS = ('train', 'val', 'test')

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from mmsterf.engine.config import dataset_leaves, load_config
-from mmsterf.engine.versions import missing_for_pretraining
 from mmsterf.errors import InvalidInput
+from mmsterf.versions import missing_for_pretraining
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 NAMES = ('cat', 'dog', 'hen')

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmsterf.engine.versions import missing_for_pretraining
+from mmsterf.versions import missing_for_pretraining
 
 if missing_for_pretraining():
     pytest.skip(f'mmpretrain is optional; not installed: {missing_for_pretraining()}', allow_module_level=True)

@@ -14,10 +14,10 @@ import made_data as made
 
 from mmsterf.engine.cli import train
 from mmsterf.engine.config import load_config
-from mmsterf.engine.versions import missing_for_pretraining
 from mmsterf.errors import InvalidInput
 from mmsterf.owndata.files import divide, split_of
 from mmsterf.owndata.making import make_config
+from mmsterf.versions import missing_for_pretraining
 
 TINY = """
 _base_ = './{name}.py'

@@ -17,9 +17,9 @@ from PIL import Image
 from tiny_tasks import ROOT
 
 from mmsterf.engine import cli
-from mmsterf.engine.versions import missing_for_pretraining
 from mmsterf.inference.items import Items
 from mmsterf.inference.pictures import colours, lines_of, zoom_of
+from mmsterf.versions import missing_for_pretraining
 
 DET = """
 _base_ = ['{root}/configs/mask_rcnn_sdt_mlpixer_digits.py']

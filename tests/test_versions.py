@@ -4,7 +4,8 @@ from importlib.metadata import PackageNotFoundError
 
 import pytest
 
-from mmsterf.engine import check_versions, versions
+from mmsterf import versions
+from mmsterf.versions import check_versions
 
 GOOD = {
     'torch': '2.13.0+cpu',
@@ -101,7 +102,7 @@ def test_one_task_is_enough_for_the_plugin(installed):
 def test_a_config_that_names_the_plugin_says_what_is_wrong():
     """mmengine would say that mmsterf.MetaSDT is not in the registry."""
     code = (
-        'import mmsterf.engine.versions as v; v.REQUIRED["mmcv"] = {"mmcv": ("9.0", None)}\n'
+        'import mmsterf.versions as v; v.REQUIRED["mmcv"] = {"mmcv": ("9.0", None)}\n'
         'from mmengine.registry import MODELS; MODELS.build(dict(type="mmsterf.MetaSDT"))'
     )
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
