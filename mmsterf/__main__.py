@@ -5,11 +5,11 @@ Each command is a file of tools/ and runs as that file does, with its arguments 
 
 import ast
 import os
-import runpy
 import subprocess
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Optional
 
@@ -57,8 +57,16 @@ def _run(name: str, file: Path, arguments: list) -> None:
     if file.suffix == '.sh':
         environment = {'PYTHON': sys.executable, **os.environ}
         sys.exit(subprocess.run(['bash', str(file), *arguments], env=environment).returncode)
-    sys.argv = [f'mmsterf {name}', *arguments]  # what --help calls it
-    runpy.run_path(str(file), run_name='__main__')
+    # As `python file` does, but --help says `mmsterf name`, which runpy would not.
+    sys.argv = [f'mmsterf {name}', *arguments]
+    spec = spec_from_file_location('__main__', file)
+    tool = module_from_spec(spec)
+    tool.__spec__ = None  # as of a script: processes that are spawned look for its file
+    before, sys.modules['__main__'] = sys.modules['__main__'], tool
+    try:
+        spec.loader.exec_module(tool)
+    finally:
+        sys.modules['__main__'] = before
 
 
 def _usage() -> str:
