@@ -18,6 +18,8 @@ from mmsterf.erf import Noise, measure, plots, same_randomness, st_erf
 from mmsterf.erf.shapes import timing
 from mmsterf.registry import HOOKS
 
+from .figures import add_figure
+
 SCALARS = ('nonzero', 'area_50', 'area_99', 'radius', 'entropy_coverage', 'half_life')
 INPUTS = ('noise', 'val')
 
@@ -163,7 +165,7 @@ class STERFHook(Hook):
         if max(len(r.mean) for r in results.values()) > 1:
             figures['st_erf_temporal'] = plots.temporal_figure(results, f'Temporal ERF, {unit} {step}')
         for tag, figure in figures.items():
-            runner.visualizer.add_image(tag, plots.to_array(figure), step)
+            add_figure(runner.visualizer, tag, plots.to_array(figure), step)
         scalars = {}
         for layer, result in results.items():
             numbers = measure(result)

@@ -5,7 +5,9 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
+import numpy as np
 import pytest
 import torch
 from mmengine.dataset import DefaultSampler
@@ -16,6 +18,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from mmsterf.hooks import STERFHook
+from mmsterf.hooks.figures import add_figure
 from mmsterf.models.backbones.meta_sdt import MetaSDT
 
 
@@ -100,6 +103,19 @@ def test_epochs_and_the_end(tmp_path):
     images, scalars = written(runner)
     assert images == ['st_erf_1.png']
     assert {k.split('/')[1] for k in scalars[0] if k != 'step'} == {f'backbone-{i}' for i in range(4)}
+
+
+def test_figures_have_a_format_for_mlflow(tmp_path, monkeypatch):
+    """MLflow tells it from the name, and keeps one image of a name."""
+    images = []
+    mlflow = mock.MagicMock(log_image=lambda image, name: images.append((name, image.shape[2], image.dtype)))
+    monkeypatch.setitem(sys.modules, 'mlflow', mlflow)
+    backends = [dict(type='MLflowVisBackend', save_dir=str(tmp_path)), dict(type='LocalVisBackend')]
+    visualizer = Visualizer(name='mlflow', vis_backends=backends, save_dir=str(tmp_path))
+    for step in (1, 2):
+        add_figure(visualizer, 'st_erf', np.zeros((4, 4, 3), np.uint8), step)
+    assert images == [('st_erf_1.png', 3, np.uint8), ('st_erf_2.png', 3, np.uint8)]
+    assert sorted(path.name for path in tmp_path.rglob('*.png')) == ['st_erf_1.png', 'st_erf_2.png']
 
 
 def test_probe_inputs_stay_the_same(tmp_path):
