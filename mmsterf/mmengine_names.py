@@ -88,7 +88,8 @@ def _config(module) -> None:
     external, cfg_path = module._get_external_cfg_path, module.Config._get_cfg_path
 
     def external_path(package_path: str, name: str) -> str:
-        if name.startswith('_base_/'):  # in no model index; to read all of one takes mmengine most of a second
+        # To read a whole model index takes mmengine most of a second; ours says nothing about places.
+        if name.startswith('_base_/') or package_path == PACKAGE:
             raise ValueError(f'{name} is not in the model index')
         return external(package_path, name)
 
@@ -126,7 +127,7 @@ def _hub(module) -> None:
 def _infer(module) -> None:
     """mmengine.infer.infer: models by name, in the inferencer of their task."""
     kind = module.BaseInferencer
-    otherwise = kind._get_models_from_metafile
+    otherwise, init = kind._get_models_from_metafile, kind._init_model
 
     def models(folder: str):
         yield from otherwise(folder)
@@ -134,7 +135,12 @@ def _infer(module) -> None:
 
         yield from models_of_package(folder)
 
-    kind._get_models_from_metafile = staticmethod(models)
+    def init_model(self, cfg, weights, *args, **kwargs):
+        if "'mmsterf." in str(cfg):  # weights are read before the model is built, which would bring our reader
+            import mmsterf.checkpoint.loading  # noqa: F401
+        return init(self, cfg, weights, *args, **kwargs)
+
+    kind._get_models_from_metafile, kind._init_model = staticmethod(models), init_model
 
 
 _LESSONS = {

@@ -1,10 +1,14 @@
-"""Shared by all tests: golden data, what is logged, and seeds."""
+"""Shared by all tests: golden data, what is logged, files behind an address, and seeds."""
 
+import http.server
 import importlib.util
 import io
 import json
 import logging
+import threading
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -63,6 +67,37 @@ def logged():
     MMLogger.get_instance(name).addHandler(logging.StreamHandler(stream))
     yield stream
     MMLogger._instance_dict.pop(name, None)
+
+
+class _Server(http.server.SimpleHTTPRequestHandler):
+    """Files of a folder, and what was asked for."""
+
+    timeout = 10
+    asked: list
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        super().do_GET()
+
+    def log_message(self, *args) -> None:
+        pass
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A folder, the address on loopback that it is served at, and the requests; files are kept in `tmp_path`/hub."""
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    monkeypatch.setattr(_Server, 'asked', [], raising=False)
+    folder = tmp_path / 'served'
+    folder.mkdir()
+    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), partial(_Server, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield SimpleNamespace(
+            folder=folder, url=f'http://127.0.0.1:{server.server_address[1]}', asked=_Server.asked, stop=server.shutdown
+        )
+        server.shutdown()
+        thread.join()
 
 
 @pytest.fixture(autouse=True)

@@ -6,9 +6,10 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1] / 'mmsterf'
 
 FLOORS = [
-    ['errors', 'mmengine_names', 'zoo', '__init__', '__main__'],
-    ['ranges', 'versions', 'registry', 'utils'],
+    ['errors', 'zoo', '__init__', '__main__'],
+    ['ranges', 'versions'],
     ['snn', 'events', 'erf', 'checkpoint', 'engine.inputs'],
+    ['mmengine_names', 'registry', 'utils'],
     ['models', 'datasets', 'deploy'],
     ['engine'],
     ['analysis'],

@@ -21,6 +21,12 @@ assert get_config('mmsterf::mask_rcnn_sdt_mlpixer.py').model.backbone.mixer.type
 assert 'mmsterf.registry' not in sys.modules
 names = [model['Name'] for model in BaseInferencer._get_models_from_metafile(sys.argv[2])]
 assert 'semantic_fpn_sdt_srb_tiny' in names and not any('rcnn' in name for name in names)
+try:  # its weights are read as the tools do
+    BaseInferencer._init_model(None, Config.fromfile(sys.argv[1]), 'hf://owner/model.pth')
+except ValueError as error:
+    assert 'are hf://owner/repo/file' in str(error)
+else:
+    raise AssertionError
 import torch
 with torch.device('meta'):
     model = get_model('mmsterf::semantic_fpn_sdt_srb_tiny.py')

@@ -1,10 +1,7 @@
 """Checkpoints from a server on loopback and from Hugging Face, wherever checkpoints are taken."""
 
 import hashlib
-import http.server
 import sys
-import threading
-from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -18,37 +15,6 @@ from mmsterf.engine.checks import check_start, check_weights
 from mmsterf.errors import InvalidInput
 
 READERS = (read, read_checkpoint, CheckpointLoader.load_checkpoint)
-
-
-class Server(http.server.SimpleHTTPRequestHandler):
-    """Files of a folder, and what was asked for."""
-
-    timeout = 10
-    asked: list
-
-    def do_GET(self) -> None:
-        self.asked.append(self.path)
-        super().do_GET()
-
-    def log_message(self, *args) -> None:
-        pass
-
-
-@pytest.fixture
-def site(tmp_path, monkeypatch):
-    """A folder, the address that it is served at, and the list of requests."""
-    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
-    monkeypatch.setattr(Server, 'asked', [], raising=False)
-    folder = tmp_path / 'served'
-    folder.mkdir()
-    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), partial(Server, directory=str(folder))) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield SimpleNamespace(
-            folder=folder, url=f'http://127.0.0.1:{server.server_address[1]}', asked=Server.asked, stop=server.shutdown
-        )
-        server.shutdown()
-        thread.join()
 
 
 def kept(tmp_path) -> list:

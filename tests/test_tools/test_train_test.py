@@ -101,17 +101,20 @@ def test_detection_predictions_and_pictures(trained):
     assert pictures == [f'{i}.jpg' for i in range(IMAGES)]
 
 
-def test_segmentation_label_maps_and_pictures(trained):
+def test_segmentation_label_maps_and_pictures(trained, site):
+    """Also from an address: all weights of the file are there."""
     config, folder, trained_output = trained['segmentation']
     assert 'SyncBN has no CPU kernel' in trained_output
+    (site.folder / 'model.pth').symlink_to(folder / 'whole/iter_6.pth')
     printed = run_tool(
-        *('test', config, folder / 'whole/iter_6.pth', '--work-dir', folder / 'test'),
+        *('test', config, f'{site.url}/model.pth', '--work-dir', folder / 'test'),
         *('--out', folder / 'maps', '--show-dir', folder / 'pictures'),
         *('--cfg-options', 'model.test_cfg.mode=slide', 'model.test_cfg.crop_size=(32,32)'),
         'model.test_cfg.stride=(16,16)',
         folder=folder,
+        TORCH_HOME=str(site.folder.parent),
     )
-    assert 'mIoU:' in printed
+    assert 'mIoU:' in printed and 'sha256' in printed and site.asked == ['/model.pth']
     maps = sorted((folder / 'maps').glob('*.png'))
     assert [path.name for path in maps] == [f'{i}.png' for i in range(IMAGES)]
     assert all(cv2.imread(str(path), cv2.IMREAD_UNCHANGED).shape == (48, 64) for path in maps)

@@ -148,7 +148,7 @@ def write_task(folder: Path, task: str) -> Path:
     return config
 
 
-def run_tool(tool: str, *args, folder: Path, processes: int = 1, expect: int = 0) -> str:
+def run_tool(tool: str, *args, folder: Path, processes: int = 1, expect: int = 0, **env) -> str:
     """Run tools/train.py or tools/test.py from another folder, in processes of their own.
 
     Returns what the first one printed.
@@ -158,13 +158,13 @@ def run_tool(tool: str, *args, folder: Path, processes: int = 1, expect: int = 0
     Args:
         processes (int): More than one are told of each other as torchrun does.
         expect (int): Exit code asserted of each; -9 if killed.
+        **env (str): Environment variables.
     """
     context = _context()
     args = [str(arg) for arg in args]
-    env = {}
     if processes > 1:
         args += ['--launcher', 'pytorch']
-        env = {'WORLD_SIZE': str(processes), 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': free_port()}
+        env |= {'WORLD_SIZE': str(processes), 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': free_port()}
     logs = [folder / f'output_{rank}.log' for rank in range(processes)]
     started = []
     for rank, log in enumerate(logs):
