@@ -1,6 +1,7 @@
 """Checkpoints at addresses: http(s) and `hf://owner/repo/file` of Hugging Face, fetched once and kept."""
 
 import hashlib
+import os
 import re
 from contextlib import contextmanager
 from http.client import HTTPException
@@ -150,6 +151,8 @@ def discard(file: Union[str, Path]) -> None:
 
 
 def _say(text: str) -> None:
+    if os.environ.get('LOCAL_RANK', '0') != '0':  # of several processes, one speaks
+        return
     try:
         from mmengine.logging import print_log
     except ImportError:
