@@ -1,0 +1,29 @@
+"""The examples of CONTRIBUTING.md do what they say."""
+
+import re
+from pathlib import Path
+
+import pytest
+from mmdet.registry import DATASETS
+
+from mmsterf.registry import MODELS
+from mmsterf.snn import NEURONS
+
+TEXT = (Path(__file__).resolve().parents[1] / 'CONTRIBUTING.md').read_text()
+EXAMPLES = dict(re.findall(r'^## (.+?)$.*?^```python\n(.*?)^```$', TEXT, re.M | re.S))
+
+
+def test_one_for_each_part():
+    assert list(EXAMPLES) == ['A neuron', 'A mixer', 'A backbone', 'A head', 'A data set']
+
+
+@pytest.mark.parametrize('name', EXAMPLES)
+def test_example(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = [dict(table) for table in (NEURONS, MODELS.module_dict, DATASETS.module_dict)]
+    try:
+        exec(compile(EXAMPLES[name], f'CONTRIBUTING.md: {name}', 'exec'), {'__name__': 'example'})
+    finally:
+        for table, old in zip((NEURONS, MODELS.module_dict, DATASETS.module_dict), before):
+            table.clear()
+            table.update(old)
