@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 # One computing thread in each process of the tests: two on two busy cores spin.
 export PYTHONWARNINGS := ignore::UserWarning,ignore::DeprecationWarning,ignore::FutureWarning
 
-.PHONY: env test fuzz soak survey demo demo-seg demo-own lint clean
+.PHONY: env test fuzz soak survey demo demo-seg demo-own docs lint clean
 env: $(READY)
 
 $(READY): requirements/lock.txt requirements/install.sh setup.py mmsterf.pth
@@ -48,5 +48,14 @@ MINUTES ?= 10
 demo-own: $(READY)
 	$(RUN) tools/demo_own.py $(DATA) --task $(TASK) --minutes $(MINUTES)
 
+# The documentation site in site/, in an environment of its own.
+docs: .venv-docs/.ready
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build
+
+.venv-docs/.ready: requirements/docs.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/pip install --quiet --disable-pip-version-check --requirement requirements/docs.txt
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) .venv-docs site build dist *.egg-info
