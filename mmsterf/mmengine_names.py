@@ -106,7 +106,12 @@ def _config(module) -> None:
 def _hub(module) -> None:
     """mmengine.hub.hub: `get_config` and `get_model`."""
     _paths(module)
-    otherwise = module.get_model
+    otherwise, index = module.get_model, module._get_cfg_metainfo
+
+    def cfg_metainfo(package_path: str, name: str) -> dict:
+        if os.path.isabs(name):  # a config of ours: all of mmseg's index would be read for nothing
+            raise ValueError(f'{name} is not in the model index')
+        return index(package_path, name)
 
     def get_model(cfg_path: str, pretrained: bool = False, **kwargs):
         """As mmengine's; a model of mmsterf is built in the scope of its task."""
@@ -119,7 +124,7 @@ def _hub(module) -> None:
             model._is_init = True  # as mmengine does, or a Runner would initialise it
         return model
 
-    module.get_model = get_model
+    module.get_model, module._get_cfg_metainfo = get_model, cfg_metainfo
     if 'mmengine.hub' in sys.modules:
         sys.modules['mmengine.hub'].get_model = get_model
 
