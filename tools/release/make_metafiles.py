@@ -39,6 +39,7 @@ FAMILIES = {
     'retinanet': 'RetinaNet',
     'semantic_fpn': 'Semantic FPN',
     'imagenet': 'ImageNet classifiers',
+    'events': 'Event cameras',
     'published': 'As published',
 }
 """File and collection of models: by the folder of their config, or else by how its name begins."""
@@ -48,6 +49,8 @@ TASKS = {
     'mmseg': ('Semantic Segmentation', 'ADE20K'),
     'mmpretrain': ('Image Classification', 'ImageNet-1k'),
 }
+OTHER_DATA = {'digits': 'Digit scenes', 'gen1': 'Gen1', '1mpx': '1 Megapixel', 'dsec': 'DSEC-Semantic'}
+"""Data sets by a part of a config's name."""
 AP = ('box AP', 'box AP50', 'mask AP', 'mask AP50')
 PUBLISHED = {
     'published/mask_rcnn_sdt_conv_tiny': dict(zip(AP, (15.2, 35.5, 15.2, 33.0))),
@@ -79,7 +82,7 @@ def entry(file: Path) -> dict:
     folder, _, stem = inside.rpartition('/')
     cfg = load_config(str(file))
     task, dataset = TASKS[cfg.default_scope]
-    result = {'Task': task, 'Dataset': 'Digit scenes' if 'digits' in stem else dataset}
+    result = {'Task': task, 'Dataset': next((name for part, name in OTHER_DATA.items() if part in stem), dataset)}
     if inside in PUBLISHED:
         source = SDT_V3 if folder == 'imagenet' else STERF
         result |= {'Metrics': PUBLISHED[inside], 'Source': f'published ({source}), not measured here'}
@@ -123,7 +126,7 @@ def counts(cfg) -> tuple:
         model = MODELS.build(cfg.model)
         model.eval()
         with FlopCounterMode(display=False) as counter:
-            maps = model.backbone(torch.empty(1, 3, *size))
+            maps = model.backbone(torch.empty(1, cfg.model.backbone.get('in_channels', 3), *size))
             if getattr(model, 'neck', None) is not None:
                 model.neck(maps)
     return sum(p.numel() for p in model.parameters()), counter.get_total_flops() // 2, size
@@ -136,7 +139,7 @@ def image_size(cfg) -> tuple:
     steps = cfg.test_dataloader.dataset.pipeline
     if cfg.default_scope == 'mmpretrain':
         return next(((step.crop_size,) * 2 for step in steps if step.type == 'CenterCrop'), (224, 224))
-    width, height = next(step.scale for step in steps if step.type == 'Resize')
+    width, height = next((step.scale for step in steps if step.type == 'Resize'), None) or cfg.sensor
     return -(-height // 32) * 32, -(-width // 32) * 32
 
 
