@@ -51,8 +51,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     check_versions()
     from mmsterf.engine.config import load_config
     from mmsterf.engine.outputs import check_writable
-    from mmsterf.engine.versions import missing_for_pretraining
     from mmsterf.errors import InvalidInput
+    from mmsterf.versions import missing_for_pretraining
 
     config = args.config or str(ROOT / 'configs' / config)
     work_dir = Path(args.work_dir or work_dir)

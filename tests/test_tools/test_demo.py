@@ -6,7 +6,7 @@ import cv2
 import pytest
 from tiny_tasks import run_script
 
-from mmsterf.engine.versions import missing_for_pretraining
+from mmsterf.versions import missing_for_pretraining
 
 ARGUMENTS = ('--data', 'scenes', '--train', '16', '--val', '6', '--length', '1', '--work-dir', 'results')
 PRETRAIN = ('--pretrain', '--pictures', 'digits', '--train-pictures', '40')
