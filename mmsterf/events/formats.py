@@ -20,6 +20,11 @@ def events_of(x, y, t, p) -> np.ndarray:
     return events
 
 
+def _part(path: str, dtype, begin: int, low: int, high: int) -> np.ndarray:
+    """Records `low` to `high` of a file, read: pages of a mapped file would stay in memory."""
+    return np.fromfile(path, dtype, high - low, offset=begin + low * np.dtype(dtype).itemsize)
+
+
 def dat(path: str) -> Recording:
     """Prophesee's `.dat`: lines that begin with %, two bytes, records of 8 bytes."""
     prophesee = reader('evio.formats.prophesee', path)
@@ -36,10 +41,9 @@ def dat(path: str) -> Recording:
         )
     count, left_over = divmod(os.path.getsize(path) - begin, 8)
     size = prophesee.sensor_size_from_meta(header)
-    records = np.memmap(path, prophesee.RAW_DTYPE, 'r', begin, count) if count else None
 
     def read(low: int, high: int) -> np.ndarray:
-        part = records[low:high]
+        part = _part(path, prophesee.RAW_DTYPE, begin, low, high)
         load = part['payload']
         x, y = load & prophesee.X_MASK, load >> prophesee.Y_SHIFT & prophesee.Y_MASK
         return events_of(x, y, part['t'], load >> prophesee.P_SHIFT & 1)
@@ -51,10 +55,9 @@ def nmnist(path: str) -> Recording:
     """N-MNIST's and N-Caltech101's `.bin` and `.bs2`: 5 bytes an event."""
     decode = reader('evio.formats.nmnist', path).decode
     count, left_over = divmod(os.path.getsize(path), 5)
-    raw = np.memmap(path, np.uint8, 'r') if count else None
 
     def read(low: int, high: int) -> np.ndarray:
-        part = decode(np.asarray(raw[5 * low : 5 * high]))
+        part = decode(_part(path, np.uint8, 0, 5 * low, 5 * high))
         return events_of(*(part[name] for name in FIELDS))
 
     return Recording(path, count, read, None, left_over)
