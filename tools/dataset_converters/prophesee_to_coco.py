@@ -73,8 +73,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         labels = sorted((root / split).rglob(f'*{ENDING}'))
         if not labels:
             raise InvalidInput(f'{root / split}: holds no *{ENDING}')
-        bar = tqdm(labels, desc=split, unit='file', dynamic_ncols=True)
-        found = [_labels(path, root / split, args.sensor or data_set.sensor) for path in bar]
+        with tqdm(labels, desc=split, unit='file', dynamic_ncols=True) as bar:
+            found = [_labels(path, root / split, args.sensor or data_set.sensor) for path in bar]
         content, counts = to_coco(found, classes, protocol, round(1e6 * args.spacing))
         if not counts['boxes']:
             raise InvalidInput(f'{root / split}: no boxes are left: {described(counts, protocol)}')
