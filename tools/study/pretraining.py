@@ -27,8 +27,8 @@ ITERS = {
     'det': {'classifier': 1200, 'nothing': 1002, 'pretrained': 552},
     'seg': {'classifier': 1200, 'nothing': 1401, 'pretrained': 960},
 }
-"""By task and start; from one thread's seconds an iteration: 0.11 and 0.09 of classifiers, 0.3 of the detector, 0.26 of
-the segmentor."""
+"""By task and start, from seconds an iteration of one thread: 0.11 and 0.09 of the classifiers, 0.26 of the segmentor,
+0.3 (an estimate) of the detector."""
 METRICS = {'coco/bbox_mAP_50': 'box AP50', 'coco/segm_mAP_50': 'mask AP50', 'mIoU': 'mIoU', 'accuracy/top1': 'top-1'}
 PERCENT = ('mIoU', 'top-1')
 COLOURS = {'nothing': '#0072B2', 'pretrained': '#D55E00'}
