@@ -215,10 +215,11 @@ def stages(layers: Mapping[str, Layer]) -> list[str]:
     rows = [{maps[name].grid: name for name in names} for names in children.values()]
     last = maps[list(maps)[-1]].grid
     chosen = list(max((row for row in rows if last in row), key=len).values())
-    longest = max(([n for n in names if n.rpartition('.')[2].isdecimal()] for names in children.values()), key=len)
+    late = [names for names in children.values() if any(maps[n].grid == last for n in names)]  # a stem is no stage
+    longest = max(([n for n in names if n.rpartition('.')[2].isdecimal()] for names in late), key=len)
     order = list(layers)
-    late = bool(longest) and order.index(longest[-1]) > order.index(chosen[-1])
-    behind = late and not longest[-1].startswith(f'{chosen[-1]}.')  # a patch embedding has sizes, too
+    later = bool(longest) and order.index(longest[-1]) > order.index(chosen[-1])
+    behind = later and not longest[-1].startswith(f'{chosen[-1]}.')  # a patch embedding has sizes, too
     if (len(chosen) < 3 or behind) and len(longest) >= 4:
         return [longest[(i + 1) * len(longest) // 4 - 1] for i in range(4)]
     return chosen[-_MOST_STAGES:]

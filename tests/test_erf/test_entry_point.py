@@ -118,6 +118,9 @@ def test_defaults_of_plain_models(here):
     model = nn.Sequential(*[nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.ReLU()) for _ in range(9)])
     x = torch.zeros(1, 3, 8, 8, requires_grad=True)
     assert plain.stages(probe(model, x, (8, 8))[0]) == ['1', '3', '5', '8']
+    stem = nn.Sequential(*[nn.Conv2d(3, 3, 3, padding=1) for _ in range(12)])
+    model = nn.Sequential(stem, nn.Conv2d(3, 3, 2, 2), nn.Sequential(*model), nn.Conv2d(3, 3, 1))
+    assert plain.stages(probe(model, x, (8, 8))[0]) == ['2.1', '2.3', '2.5', '2.8']
     blocks = nn.Sequential(*[nn.Sequential(nn.Conv2d(3, 3, 3, 2, 1), nn.Identity()) for _ in range(3)])
     model = nn.Sequential(nn.Conv2d(3, 3, 1), blocks, nn.Identity())
     x = torch.zeros(1, 3, 16, 16, requires_grad=True)
