@@ -8,7 +8,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / 'mmsterf'
 FLOORS = [
     ['errors', 'zoo', '__init__', '__main__'],
     ['ranges', 'versions'],
-    ['snn', 'events', 'erf', 'checkpoint', 'engine.inputs'],
+    ['snn', 'events', 'erf', 'checkpoint', 'engine.inputs', 'engine.image_files', 'engine.videos'],
     ['mmengine_names', 'registry', 'utils'],
     ['models', 'datasets', 'deploy'],
     ['engine'],

@@ -50,12 +50,14 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     """Run the command line."""
     args = parse(argv)
     check_versions(one_task=True)
+    from mmsterf.engine.allocator import keep_freed_memory
     from mmsterf.engine.checkpoints import allow_mmengine_checkpoints, check_checkpoint
     from mmsterf.engine.config import event_step, load_config
     from mmsterf.engine.outputs import ResultFolder
     from mmsterf.errors import InvalidInput
     from mmsterf.inference.items import Items
 
+    keep_freed_memory()
     allow_mmengine_checkpoints()
     cfg = load_config(args.config, args.cfg_options)
     items = Items(args.inputs, args.every, event_step(cfg), args.sensor)

@@ -7,7 +7,9 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.logging import print_log
 
-from mmsterf.engine.inputs import find, is_video, read_image, video_frames
+from mmsterf.engine.image_files import read_image
+from mmsterf.engine.inputs import find
+from mmsterf.engine.videos import is_video, video_frames
 from mmsterf.errors import InvalidInput
 from mmsterf.events import Recording, open_recording, to_steps
 from mmsterf.events.rectify import rectified

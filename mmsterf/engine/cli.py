@@ -17,6 +17,7 @@ from mmsterf.errors import InvalidInput, command_line, keep
 from mmsterf.hooks.finite_hook import FiniteHook
 
 from . import arguments
+from .allocator import keep_freed_memory
 from .cfg_options import add_cfg_options
 from .checkpoints import allow_mmengine_checkpoints, check_checkpoint
 from .checks import ClassCountHook, check_classes, check_model, check_start, check_weights, still_there
@@ -60,6 +61,7 @@ def train(argv: Optional[Sequence[str]] = None) -> Runner:
         help='go on from a checkpoint; without a value, from the last one in the work dir',
     )
     args = _parse(parser, argv)
+    keep_freed_memory()
     allow_mmengine_checkpoints()
     end_with_parent()
     cfg, users = _config(args, 'train')
@@ -117,6 +119,7 @@ def test(argv: Optional[Sequence[str]] = None) -> dict:
     )
     parser.add_argument('--fold', action='store_true', help='fold RepConv and batch norms into convolutions first')
     args = _parse(parser, argv)
+    keep_freed_memory()
     allow_mmengine_checkpoints()
     check_checkpoint(args.checkpoint)
     end_with_parent()

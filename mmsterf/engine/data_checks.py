@@ -10,7 +10,8 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
-from mmsterf.datasets.check_coco import check_coco, classes_error
+from mmsterf.datasets.check_classes import classes_error
+from mmsterf.datasets.check_coco import check_coco
 from mmsterf.datasets.findings import Report, listed
 from mmsterf.errors import InvalidInput
 

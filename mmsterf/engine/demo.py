@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 
 from mmsterf.erf import replace_file
 
+from .allocator import keep_freed_memory
 from .checkpoints import allow_mmengine_checkpoints
 from .cli import checked_runner, make_resumable
 from .config import load_config, replace_data_root
@@ -87,6 +88,7 @@ def _load(config: str, data_root: Optional[str], work_dir: Path, length: Optiona
 @contextmanager
 def _runner(cfg: Config) -> Iterator[Runner]:
     """The runner of a config, checked as by the tools, its folder held."""
+    keep_freed_memory()
     users = deepcopy(cfg)
     check_data(cfg, ('train', 'val'))
     allow_mmengine_checkpoints()

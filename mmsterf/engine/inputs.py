@@ -1,4 +1,4 @@
-"""Pictures that tools take: files, folders, globs and videos, read to 8-bit BGR; imports no mm* package."""
+"""Pictures that tools take: files, folders, globs and videos; imports no mm* package."""
 
 import glob
 import os
@@ -6,40 +6,17 @@ import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Optional, Union
+from typing import Optional, Union
 
 import numpy as np
 
 from mmsterf.errors import InvalidInput
 
+from .image_files import read_image
+from .videos import VIDEOS, Video, is_video, video_frames
+
 IMAGES = ('.avif', '.bmp', '.gif', '.jp2', '.jpe', '.jpeg', '.jpg', '.pbm', '.pgm', '.png', '.pnm', '.ppm', '.tif',
           '.tiff', '.webp')  # fmt: skip
-VIDEOS = ('.avi', '.flv', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.ts', '.webm', '.wmv')
-
-_KINDS = {'1': '1-bit', 'L': 'grey', 'LA': 'grey with transparency', 'P': 'palette', 'PA': 'palette', 'CMYK': 'CMYK',
-          'RGBA': 'with transparency', 'RGBa': 'with transparency', 'YCbCr': '', 'RGB': '', 'I': 'grey', 'HSV': 'HSV',
-          'LAB': 'LAB'}  # fmt: skip
-
-
-class Image(NamedTuple):
-    """An image as models' pipelines take it.
-
-    Attributes:
-        pixels (np.ndarray): (H, W, 3) uint8, blue first, upright.
-        converted (str): What it was, if not 8-bit colour: 'grey', '16-bit with transparency', ...
-    """
-
-    pixels: np.ndarray
-    converted: str
-
-
-class VideoInfo(NamedTuple):
-    """What a video's header says: frames per second, pixels, number of frames; 0 where it says nothing."""
-
-    fps: float
-    width: int
-    height: int
-    frames: int
 
 
 def find(items: Sequence[Union[str, Path]], option: str = '--input') -> list[str]:
@@ -82,165 +59,6 @@ def _natural(name: str) -> list:
     return [(int(part), part) if part.isdecimal() else (-1, part) for part in re.split(r'(\d+)', name)]
 
 
-def is_video(path: Union[str, Path]) -> bool:
-    """Whether a file is a video, by its suffix."""
-    return str(path).lower().endswith(VIDEOS)
-
-
-def read_image(path: Union[str, Path], option: str = '--input') -> Image:
-    """Read an image to 8-bit BGR, upright, as mmcv does (OpenCV; Pillow without it, and for what OpenCV cannot read).
-
-    Of 16 bits, the upper 8 are taken; transparency is left out; of several frames or pages, the first is taken.
-
-    Raises:
-        InvalidInput: If it is no image, truncated, or has floating-point or 32-bit pixels.
-    """
-    import PIL.Image
-
-    where = f'{option} {path}'
-    try:
-        with open(path, 'rb') as stream:
-            content = stream.read()
-        if not content:
-            raise InvalidInput(f'{where}: is an empty file')
-        with PIL.Image.open(path) as image:
-            mode, pages, deep = image.mode, getattr(image, 'n_frames', 1), _is_deep(image)
-            if mode == 'F' or (mode == 'I' and not deep):
-                kind = 'floating-point' if mode == 'F' else '32-bit'
-                raise InvalidInput(f'{where}: has {kind} pixels, of which no one knows the range; make it 8 or 16 bits')
-            image.load()  # OpenCV fills what is missing with grey
-            pixels = _by_opencv(content, mode)
-            pixels = _by_pillow(image) if pixels is None else pixels
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        bad = 'is no image or video that can be read' if 'cannot identify' in str(error) else f'is damaged ({error})'
-        raise InvalidInput(f'{where}: {bad}') from error
-    except (SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
-        if isinstance(error, InvalidInput):
-            raise
-        raise InvalidInput(f'{where}: cannot be read ({error})') from error
-    kind = 'grey' if mode.startswith('I;16') else _KINDS.get(mode, mode)
-    parts = ['16-bit' * deep, kind or 'colour' * deep, f'of {pages} frames or pages, the first' * (pages > 1)]
-    return Image(pixels, ' '.join(filter(None, parts)))
-
-
-def _is_deep(image) -> bool:
-    """Whether an image that Pillow has opened, and not read, has 16 bits."""
-    kinds = [tile[-1] for tile in image.tile]
-    wide = image.format == 'PPM' and any(isinstance(k, tuple) and isinstance(k[-1], int) and k[-1] > 255 for k in kinds)
-    return wide or image.mode.startswith('I;16') or ';16' in str(kinds)
-
-
-def _by_opencv(content: bytes, mode: str) -> Optional[np.ndarray]:
-    try:
-        import cv2
-    except ImportError:
-        return None
-    if mode not in ('1', 'L', 'LA', 'P', 'RGB', 'RGBA', 'YCbCr', 'CMYK', 'I') and not mode.startswith('I;16'):
-        return None  # read wrongly
-    try:
-        return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:
-        return None
-
-
-def _by_pillow(image) -> np.ndarray:
-    from PIL import ImageOps
-
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith('I'):
-        grey = (np.asarray(image).astype(np.int64) >> 8).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
-    if image.mode in ('P', 'PA', 'LA', 'RGBa', 'La'):
-        image = image.convert('RGBA')
-    if image.mode == 'RGBA':
-        image = image.copy()
-        image.putalpha(255)
-    return np.ascontiguousarray(np.asarray(image.convert('RGB'))[..., ::-1])
-
-
-class _Video:
-    """A video that is read by OpenCV, or by PyAV where OpenCV is not installed; a context manager."""
-
-    def __init__(self, path: Union[str, Path], option: str = '--input') -> None:
-        self.where, self.capture, self.container = f'{option} {path}', None, None
-        try:
-            import cv2
-        except ImportError:
-            self._open_by_av(path)
-            return
-        os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')  # it prints codes of its own for a file that is no video
-        self.capture = cv2.VideoCapture(str(path))
-        if not self.capture.isOpened():
-            raise InvalidInput(f'{self.where}: is no image or video that can be read')
-        values = [self.capture.get(getattr(cv2, f'CAP_PROP_{name}')) for name in
-                  ('FPS', 'FRAME_WIDTH', 'FRAME_HEIGHT', 'FRAME_COUNT')]  # fmt: skip
-        self.info = VideoInfo(values[0], *(max(int(v), 0) for v in values[1:]))
-
-    def _open_by_av(self, path) -> None:
-        try:
-            import av
-        except ImportError:
-            raise InvalidInput(f'{self.where}: videos need the package opencv-python or av') from None
-        try:
-            self.container = av.open(str(path))
-            stream = self.container.streams.video[0]
-        except (av.FFmpegError, IndexError):
-            raise InvalidInput(f'{self.where}: is no image or video that can be read') from None
-        self.info = VideoInfo(float(stream.average_rate or 0), stream.width, stream.height, stream.frames)
-
-    def __enter__(self) -> '_Video':
-        return self
-
-    def __exit__(self, *_) -> None:
-        (self.capture.release if self.capture else self.container.close)()
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        if self.capture is None:
-            yield from (frame.to_ndarray(format='bgr24') for frame in self.container.decode(video=0))
-            return
-        while True:
-            read, frame = self.capture.read()
-            if not read:
-                return
-            yield frame
-
-    def count(self) -> int:
-        """Number of frames that there are; headers may lie."""
-        if self.capture is None:
-            return sum(1 for _ in self.container.decode(video=0))
-        frames = 0
-        while self.capture.grab():
-            frames += 1
-        return frames
-
-
-def video_info(path: Union[str, Path], option: str = '--input') -> VideoInfo:
-    """Return what the header of a video says.
-
-    Raises:
-        InvalidInput: If it cannot be read.
-    """
-    with _Video(path, option) as video:
-        return video.info
-
-
-def video_frames(path: Union[str, Path], option: str = '--input') -> Iterator[np.ndarray]:
-    """Yield the frames of a video, (H, W, 3) uint8, blue first.
-
-    Raises:
-        InvalidInput: If it cannot be read, or has no frames.
-    """
-    with _Video(path, option) as video:
-        read = False
-        for frame in video:
-            read = True
-            yield frame
-        if not read:
-            raise InvalidInput(f'{video.where}: has no frames that can be read')
-
-
 class Pictures(Sequence):
     """Images and frames of videos by number, evenly spread over all there are where these are more than asked for.
 
@@ -275,7 +93,7 @@ class Pictures(Sequence):
                 if not is_video(path):
                     places.append((path, None))
                     continue
-                with _Video(path, self.option) as video:
+                with Video(path, self.option) as video:
                     frames = video.count()
                 if frames < self.steps:
                     raise InvalidInput(f'{self.option} {path}: has {frames} frames, and {self.steps} are needed')

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import cv2
 
-from mmsterf.engine.inputs import is_video, video_frames
+from mmsterf.engine.videos import is_video, video_frames
 from mmsterf.events import is_recording, open_recording
 from mmsterf.events.drawing import picture
 from mmsterf.events.rectify import rectified

@@ -5,7 +5,9 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Optional
 
-from mmsterf.engine.inputs import find, is_video, read_image, video_frames, video_info
+from mmsterf.engine.image_files import read_image
+from mmsterf.engine.inputs import find
+from mmsterf.engine.videos import is_video, video_frames, video_info
 from mmsterf.errors import InvalidInput, sentence
 from mmsterf.events import SUFFIXES, is_recording
 

@@ -15,7 +15,7 @@ from typing import Optional
 from mmsterf.datasets.findings import listed, short
 from mmsterf.errors import InvalidInput
 
-from .files import is_image, split_of, upright_size
+from .files import is_image, read_text, split_of, upright_size
 
 
 class CocoWriter:
@@ -85,7 +85,7 @@ def _ellipse(x: float, y: float, a: float, b: float, count: int = 32) -> list:
 
 def _json(path: Path):
     try:
-        with open(path, encoding='utf-8') as stream:
+        with open(path, encoding='utf-8-sig') as stream:
             return json.load(stream)
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f'{path} is no JSON: {short(str(error))}; was it written to its end?') from None
@@ -107,6 +107,8 @@ class _Images:
         if name and (annotation.parent / name).is_file():
             return annotation.parent / name
         found = self.by_name.get(Path(name).name) or self.by_stem.get(annotation.stem) or []
+        if split_of(annotation):  # 1.jpg of val is not that of train
+            found = [path for path in found if split_of(path) in (None, split_of(annotation))]
         if len(found) > 1:
             same = [path for path in found if split_of(path) == split_of(annotation)]
             found = [path for path in same if path.parent == annotation.parent] or same or found
@@ -120,7 +122,7 @@ def read_voc(root: Path, files: list) -> CocoWriter:
     """Pascal VOC: an XML file for each image; ImageSets/*/train.txt and val.txt say what is for what."""
     writer, images = CocoWriter(root), _Images(files)
     lists = {
-        name: set(path.read_text().split())
+        name: set(read_text(path).split())
         for path in files
         if path.suffix == '.txt' and 'ImageSets' in path.parts and (name := path.stem) in ('train', 'val', 'test')
     }
@@ -154,7 +156,7 @@ def read_voc(root: Path, files: list) -> CocoWriter:
 def read_labelme(root: Path, files: list) -> CocoWriter:
     """labelme: a JSON file for each image, with shapes; those of one label and group are one object."""
     writer, images = CocoWriter(root), _Images(files)
-    for path in (p for p in files if p.suffix == '.json'):
+    for path in (p for p in files if p.suffix.lower() == '.json'):
         data = _json(path)
         if not isinstance(data, dict) or not isinstance(data.get('shapes'), list):
             continue
@@ -162,6 +164,8 @@ def read_labelme(root: Path, files: list) -> CocoWriter:
         writer.image(image, split_of(path.relative_to(root)) or split_of(image.relative_to(root)))
         groups: dict = {}
         for index, shape in enumerate(data['shapes']):
+            if not isinstance(shape, dict):
+                raise InvalidInput(f'{path}: shapes[{index}] is {short(shape)}; it must be an object')
             kind, points, name = shape.get('shape_type') or 'polygon', shape.get('points'), shape.get('label')
             if not isinstance(name, str) or not name or not _are_points(points):
                 raise InvalidInput(f'{path}: shapes[{index}] has the label {short(name)} and points {short(points)}')
@@ -200,19 +204,22 @@ def via_entries(data) -> list:
     return entries if all(isinstance(e, dict) and 'regions' in e and 'filename' in e for e in entries) else []
 
 
-def _regions(entry: dict) -> Iterator[dict]:
+def _regions(path: Path, entry: dict) -> Iterator[dict]:
     regions = entry['regions'] or []
-    yield from (regions.values() if isinstance(regions, dict) else regions)
+    for index, region in enumerate(regions.values() if isinstance(regions, dict) else regions):
+        if not isinstance(region, dict):
+            raise InvalidInput(f'{path}: region {index} of {entry["filename"]} is {short(region)}')
+        yield region
 
 
 def read_via(root: Path, files: list) -> CocoWriter:
     """VIA: JSON files with the regions of many images; the class is the attribute that most regions have."""
     writer, images = CocoWriter(root), _Images(files)
-    all_entries = [(p, entry) for p in files if p.suffix == '.json' for entry in via_entries(_json(p))]
+    all_entries = [(p, entry) for p in files if p.suffix.lower() == '.json' for entry in via_entries(_json(p))]
     keys = Counter(
         key
-        for _, entry in all_entries
-        for region in _regions(entry)
+        for path, entry in all_entries
+        for region in _regions(path, entry)
         for key, value in (region.get('region_attributes') or {}).items()
         if value
     )
@@ -225,7 +232,7 @@ def read_via(root: Path, files: list) -> CocoWriter:
     for path, entry in all_entries:
         image = images.find(entry['filename'], path)
         writer.image(image, split_of(path.relative_to(root)) or split_of(image.relative_to(root)))
-        for index, region in enumerate(_regions(entry)):
+        for index, region in enumerate(_regions(path, entry)):
             shape, value = region.get('shape_attributes') or {}, (region.get('region_attributes') or {}).get(key)
             if isinstance(value, dict):  # check boxes: {name: True}
                 value = next((name for name, on in value.items() if on), None)

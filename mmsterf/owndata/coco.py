@@ -29,7 +29,10 @@ def find_detection(data: Path, seed: int) -> Found:
     """
     root = data if data.is_dir() else data.absolute().parent
     files = files_below(root)
-    annotations = files if data.is_dir() else [data]
+    if not data.is_dir() and root.name.lower().startswith(('ann', 'label')) and not any(map(is_image, files)):
+        root = root.parent  # annotations/instances.json, whose images are beside annotations/
+        files = files_below(root)
+    annotations = files if data.is_dir() else [data.absolute()]
     form, parts, notes, originals = _read(root, files, annotations)
     found = Found('det', form, root, notes=notes)
     if not any(part['images'] for part in parts.values()):
@@ -59,29 +62,48 @@ def find_detection(data: Path, seed: int) -> Found:
     return found
 
 
+READ_FROM = {
+    'YOLO': ('.yaml', '.yml'),
+    'COCO': ('.json',),
+    'labelme': ('.json',),
+    'VIA': ('.json',),
+    'Pascal VOC': ('.xml',),
+}
+"""Endings of the files of annotations, but .txt, which may be anything."""
+
+
 def _read(root: Path, files: list, annotations: list) -> tuple:
     """Format, {split: COCO annotations}, notes, {split: file they come from}."""
-    kinds = Counter(path.suffix.lower() for path in annotations)
+    form, parts, notes, originals = _read_one(root, files, annotations)
+    endings = Counter(path.suffix.lower() for path in annotations)
+    others = {ending for endings_of in READ_FROM.values() for ending in endings_of} - set(READ_FROM[form])
+    if unread := listed(f'{endings[ending]} {ending}' for ending in sorted(others) if endings[ending]):
+        notes.append(f'the annotations are taken from {form}; not read are {unread}')
+    return form, parts, notes, originals
+
+
+def _read_one(root: Path, files: list, annotations: list) -> tuple:
     for path in annotations:
-        if path.suffix in ('.yaml', '.yml') and (data := read_yaml(path)):
+        if path.suffix.lower() in READ_FROM['YOLO'] and (data := read_yaml(path)):
             return 'YOLO', (w := read_yolo(root, files, path, data)).coco(), w.notes, {}
     below = files if annotations is files else [*filter(is_image, files), *annotations]
-    loaded: dict = {}
-    for path in (p for p in annotations if p.suffix == '.json'):
+    coco: dict = {}
+    broken: list = []
+    for path in (p for p in annotations if p.suffix.lower() == '.json'):
         try:
-            loaded[path] = json.loads(path.read_text(encoding='utf-8'))
+            data = json.loads(path.read_text(encoding='utf-8-sig'))
         except (ValueError, RecursionError, OSError):
-            if kinds['.json'] == 1:
-                report = check_coco(str(path))
-                raise InvalidInput(str(report.errors[0])) from None
+            broken.append(path)
             continue
-        if isinstance(loaded[path], dict) and isinstance(loaded[path].get('shapes'), list):
+        if isinstance(data, dict) and isinstance(data.get('shapes'), list):
             return 'labelme', (w := read_labelme(root, below)).coco(), w.notes, {}
-        if via_entries(loaded[path]):
+        if via_entries(data):
             return 'VIA', (w := read_via(root, below)).coco(), w.notes, {}
-    coco = {
-        p: d for p, d in loaded.items() if isinstance(d, dict) and {'images', 'annotations', 'categories'} <= set(d)
-    }
+        if isinstance(data, dict) and {'images', 'annotations', 'categories'} <= set(data):
+            coco[path] = data
+    kinds = Counter(path.suffix.lower() for path in annotations)
+    if broken and (coco or not kinds['.xml']):
+        raise InvalidInput(str(check_coco(str(broken[0])).errors[0]))
     if coco:
         return _read_coco(root, coco)
     if kinds['.xml']:
@@ -142,7 +164,10 @@ def _prefix(root: Path, part: dict, original: Optional[Path], files: list) -> Pa
     if original is None:
         return root
     names = [image['file_name'] for image in part['images'][:50]]
-    folders = dict.fromkeys([original.parent, root, *(path.parent for path in files if is_image(path))])
+    inner = dict.fromkeys(path.parent for path in files if is_image(path))
+    # Names may have folders in them, so what is above images counts too.
+    above = [folder for path in inner for folder in path.parents if folder.is_relative_to(root)]
+    folders = dict.fromkeys([original.parent, root, *inner, *above])
     hits = {folder: sum((folder / name).is_file() for name in names) for folder in folders}
     split = split_of(original.relative_to(root))
     best = max(hits, key=lambda folder: (hits[folder], split_of(folder.relative_to(root)) == split))

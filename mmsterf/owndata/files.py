@@ -33,6 +33,18 @@ def files_below(root: Path) -> list:
     return found
 
 
+def read_text(path: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        InvalidInput: If it is none in UTF-8.
+    """
+    try:
+        return path.read_text(encoding='utf-8-sig')
+    except UnicodeDecodeError:
+        raise InvalidInput(f'{path} is no text in UTF-8') from None
+
+
 def is_image(path: Path) -> bool:
     """Whether a file is an image by its name."""
     return path.suffix.lower() in IMAGES

@@ -185,3 +185,5 @@ def _next(out: Path, plan: Plan, pretrained, kind) -> None:
         f'(each image {plan.passes:.0f} times), {start}'
     )
     print(f'next: tools/train.py {out}')
+    checkpoint = Path('work_dirs', out.stem, f'iter_{plan.max_iters}.pth')
+    print(f'then: tools/predict.py {out} {checkpoint} PHOTOS')

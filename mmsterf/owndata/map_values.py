@@ -13,6 +13,8 @@ from PIL import Image
 from mmsterf.datasets.findings import listed
 from mmsterf.errors import InvalidInput
 
+from .files import read_text
+
 IGNORE = 255
 _NAME_FILES = ('class_dict.csv', 'label_colors.txt', 'classes.txt', 'labels.txt', 'label_names.txt', 'codes.txt')
 _NO_CLASS = ('void', 'unlabelled', 'unlabeled', 'ignore', 'ignored', '_background_ignored', 'dontcare')
@@ -31,7 +33,7 @@ class Values:
 
     def __init__(self, root: Path) -> None:
         self.root, self.colours, self.counts = root, None, Counter()
-        self.binary = False
+        self.binary = self.deep = False
         self.table, self.classes, self.palette = {}, [], None
 
     def read(self, path: Path) -> np.ndarray:
@@ -54,7 +56,7 @@ class Values:
                     f'label map {self.root / path} has values from {pixels.min()} to {pixels.max()} (mode {mode}): '
                     'numbers of classes are 0 to 255'
                 )
-            pixels = pixels.astype(np.uint8)
+            pixels, self.deep = pixels.astype(np.uint8), True
         self.binary |= mode == '1'
         colours = pixels.ndim == 3
         if self.colours is None:
@@ -137,7 +139,8 @@ class Values:
             )
         if len(used) < 2:
             raise InvalidInput(
-                f'label maps have one value, {self._written(used[0]) if used else "none"}: there is nothing to learn'
+                f'label maps have {len(used)} class ({listed(self.classes) or "none"}), two at least are needed; their '
+                f'values are {listed(map(self._written, values), 30)}'
             )
         self.table = {**dict.fromkeys(values, IGNORE), **{value: index for index, value in enumerate(used)}}
         if self.colours:
@@ -146,7 +149,7 @@ class Values:
     @property
     def native(self) -> bool:
         """Whether mmseg reads the files as they are."""
-        return not self.colours and not self.binary and all(v == index for v, index in self.table.items())
+        return not (self.colours or self.binary or self.deep) and all(v == index for v, index in self.table.items())
 
     def convert(self, path: Path, out: Path) -> None:
         """Write the label map of indices of a file."""
@@ -174,7 +177,7 @@ def _named(root: Path, colours: bool, notes: list) -> list:
     file = next((path for name in _NAME_FILES if (path := root / name).is_file()), None)
     if file is None:
         return []
-    lines = [line.strip() for line in file.read_text(encoding='utf-8').splitlines() if line.strip()]
+    lines = [line.strip() for line in read_text(file).splitlines() if line.strip()]
     rows = list(csv.reader(lines)) if file.suffix == '.csv' else [re.split(r'[\s,]+', line) for line in lines]
     found = []
     for row, line in zip(rows, lines):

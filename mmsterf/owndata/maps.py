@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmsterf.errors import InvalidInput
 
-from .files import is_image, split_of
+from .files import is_image, read_text, split_of
 
 _LABELS = re.compile(r'annot|label|mask|gt(?![a-z])|gtfine|ground_?truth|segmentationclass|colou?r|palette|^seg', re.I)
 _SUFFIX = re.compile(
@@ -81,7 +81,7 @@ def _lists(root: Path) -> dict:
     """Splits of Pascal VOC: ImageSets/Segmentation/train.txt and val.txt."""
     folder = root / 'ImageSets' / 'Segmentation'
     lists = {name: folder / f'{name}.txt' for name in ('train', 'val')}
-    return {name: set(file.read_text().split()) for name, file in lists.items() if file.is_file()}
+    return {name: set(read_text(file).split()) for name, file in lists.items() if file.is_file()}
 
 
 def layout(items: Iterable) -> dict:

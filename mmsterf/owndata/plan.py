@@ -10,8 +10,8 @@ from .found import Found
 
 SIDE = {'cpu': {'det': 320, 'seg': 320, 'cls': 128}, 'gpu': {'det': 1333, 'seg': 1024, 'cls': 224}}
 """Longest side of an image in training, unless `--size` says otherwise."""
-BATCH = {'cpu': {'det': 4, 'seg': 4, 'cls': 16}, 'gpu': {'det': 4, 'seg': 8, 'cls': 64}}
-SEEN = {'det': 4000, 'seg': 2400, 'cls': 4000}
+BATCH = {'cpu': {'det': 2, 'seg': 4, 'cls': 16}, 'gpu': {'det': 4, 'seg': 8, 'cls': 64}}
+SEEN = {'det': 5600, 'seg': 2400, 'cls': 4000}
 """How many images are shown in training from nothing on 40 of them; more images are shown more, by the square root."""
 
 

@@ -18,7 +18,12 @@ def kind_of(file: str, task: str) -> str:
         return BACKBONE
     if not local_file(file).is_file():
         raise InvalidInput(f'--pretrained {file} is not a file')
-    state = {key.removeprefix('module.'): value for key, value in state_dict_of(read(file)).items()}
+    try:
+        state = {key.removeprefix('module.'): value for key, value in state_dict_of(read(file)).items()}
+    except ValueError as error:
+        if file in str(error):
+            raise
+        raise InvalidInput(f'--pretrained {file}: {error}') from None
     if is_published(state):
         state = convert(state)[0]
     if any(key.startswith(_HEADS[task]) for key in state) and task != 'cls':

@@ -10,21 +10,21 @@ from mmsterf.datasets.findings import listed, short
 from mmsterf.errors import InvalidInput
 
 from .boxes import CocoWriter
-from .files import SPLITS, files_below, is_image, split_of, upright_size
+from .files import SPLITS, files_below, is_image, read_text, split_of, upright_size
 
 
 def read_yaml(path: Path) -> Optional[dict]:
     """A data.yaml of YOLO, or None if it is another file."""
     try:
-        data = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        data = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
         raise InvalidInput(f'{path} is no YAML: {short(str(error).splitlines()[0], 120)}') from None
     return data if isinstance(data, dict) and 'names' in data else None
 
 
 def read_yolo(root: Path, files: list, file: Optional[Path], data: Optional[dict]) -> CocoWriter:
     """YOLO with `data`, the contents of data.yaml, or with a file classes.txt and text files beside the images."""
-    names = _names(file, data) if data else file.read_text().split('\n')
+    names = _names(file, data) if data else read_text(file).split('\n')
     names = [str(name).strip() for name in names if str(name).strip()]
     writer = CocoWriter(root, names)
     chosen = {}
@@ -79,7 +79,7 @@ def _images(file: Path, data: dict, entry: str, split: str) -> list:
             return []
         raise InvalidInput(f'{file}: {split} is {entry}, but {tried[0]} is not there')
     if there.is_file():
-        lines = [line.strip() for line in there.read_text().splitlines() if line.strip()]
+        lines = [line.strip() for line in read_text(there).splitlines() if line.strip()]
         return [path if (path := base / line).is_file() else there.parent / line for line in lines]
     return [path for path in files_below(there) if is_image(path)]
 
@@ -93,7 +93,7 @@ def _label(image: Path) -> Path:
 
 def _objects(writer: CocoWriter, label: Path, names: list, size: tuple) -> None:
     width, height = size
-    for number, line in enumerate(label.read_text().splitlines(), 1):
+    for number, line in enumerate(read_text(label).splitlines(), 1):
         if not line.strip():
             continue
         try:
@@ -106,6 +106,10 @@ def _objects(writer: CocoWriter, label: Path, names: list, size: tuple) -> None:
         if not 0 <= index < len(names):
             raise InvalidInput(
                 f'{label}, line {number} has the class {int(index)}; there are {len(names)}, 0 to {len(names) - 1}'
+            )
+        if len(values) > 3 and not all(-1 <= value <= 2 for value in values):
+            raise InvalidInput(
+                f'{label}, line {number} is {short(line)}; behind the class are fractions of the image, 0 to 1'
             )
         if len(values) in (4, 5):  # the fifth is a confidence
             x, y, w, h = values[:4]

@@ -4,6 +4,7 @@ import random
 
 import cases
 import event_tools
+import own_data
 import picture_tools
 from cases import Case
 
@@ -11,6 +12,7 @@ KINDS = (
     cases.configs, cases.options, cases.numbers, cases.devices, cases.annotations, cases.pictures, cases.checkpoints,
     cases.outputs, cases.classes, cases.arguments, picture_tools.predicting, picture_tools.browsing,
     picture_tools.exporting, event_tools.drawing, event_tools.labelling,
+    own_data.owning,
 )  # fmt: skip
 
 

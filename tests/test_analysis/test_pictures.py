@@ -10,7 +10,7 @@ from torch import nn
 
 import mmsterf.registry  # noqa: F401  makes the types of mmdet and mmseg known
 from mmsterf.analysis.loading import inputs_of
-from mmsterf.engine.inputs import read_image
+from mmsterf.engine.image_files import read_image
 
 MEAN, STD = [120.0, 110.0, 100.0], [50.0, 60.0, 70.0]
 NORM = {'mean': MEAN, 'std': STD, 'bgr_to_rgb': True}

@@ -8,7 +8,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from mmsterf.engine.inputs import Pictures, find, read_image, video_frames, video_info
+from mmsterf.engine.image_files import read_image
+from mmsterf.engine.inputs import Pictures, find
+from mmsterf.engine.videos import video_frames, video_info
 from mmsterf.errors import InvalidInput
 
 SMALL = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)

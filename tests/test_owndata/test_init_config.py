@@ -128,6 +128,23 @@ def test_binary_masks_are_numbered(tmp_path, capsys):
     assert found.classes == ['ground', 'thing']
 
 
+def test_maps_of_16_bits_are_written_anew(tmp_path):
+    """Also beside photographs that a camera has stored lying."""
+    data = tmp_path / 'data'
+    data.mkdir()
+    made.make_camvid(data)
+    Image.fromarray(made.label_map().astype(np.uint16)).save(data / 'trainannot/0.png')
+    turned = Image.open(data / 'train/0.png').transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (data / 'train/0.png').unlink()
+    turned.save(data / 'train/0.jpg', exif=exif)
+    make_config(str(data), 'seg', out=str(tmp_path / 'a.py'))
+    written = Image.open(next((tmp_path / 'data_mmsterf/labels/train').glob('0.*')))
+    assert written.mode == 'L'
+    np.testing.assert_array_equal(np.asarray(written), made.label_map())
+
+
 def test_divisions_are_repeatable():
     names = [f'{i}.jpg' for i in range(10)]
     first, again = divide(names, 0), divide(names[::-1], 0)
@@ -203,6 +220,60 @@ def test_bad_data(tmp_path, task, name, damage, message):
     assert [path.name for path in tmp_path.iterdir()] == ['data']
 
 
+def test_one_file_of_a_folder_of_annotations(tmp_path):
+    """Its images are looked for beside that folder, and divided."""
+    data = tmp_path / 'data'
+    data.mkdir()
+    made.make_coco(data)
+    out = tmp_path / 'a.py'
+    found = make_config(str(data / 'annotations/instances_train.json'), 'det', out=str(out))
+    assert found.root == data and found.counts == {'train': 3, 'val': 1}
+    assert boxes(load_config(str(out)), 'val') == [('cat', made.BOXES[0]), ('dog', made.BOXES[1])]
+
+
+def test_names_with_folders_in_them(tmp_path):
+    """Each split has its own folder of folders, and the same names in them."""
+    data = tmp_path / 'data'
+    for split in ('train', 'val'):
+        names = [f'set {i % 2}/Bild {i}.JPG' for i in range(3)]
+        for i, name in enumerate(names):
+            made.picture(data / 'Bilder' / split / name, i)
+        (data / f'{split}.json').write_text(json.dumps(made.coco(data, names)))
+    make_config(str(data), 'det', out=str(tmp_path / 'a.py'))
+    cfg = load_config(str(tmp_path / 'a.py'))
+    assert [cfg[f'{s}_dataloader'].dataset.data_prefix.img for s in ('train', 'val')] == [
+        'Bilder/train/',
+        'Bilder/val/',
+    ]
+    assert len(boxes(cfg, 'val')) == 6
+
+
+def test_other_annotations_are_told(tmp_path, capsys):
+    data = tmp_path / 'data'
+    data.mkdir()
+    made.make_coco(data)
+    (data / 'left.xml').write_text('<annotation/>')
+    make_config(str(data), 'det', out=str(tmp_path / 'a.py'))
+    assert 'the annotations are taken from COCO; not read are 1 .xml' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('names', [("cat's", 'a "dog"'), ('狗', 'Hündin'), ('cat',)])
+def test_names_as_they_are(tmp_path, names):
+    """Quotes, other scripts, a single class, and one that never occurs."""
+    data = tmp_path / 'data'
+    data.mkdir()
+    made.make_one_coco(data)
+    content = json.loads((data / 'labels.json').read_text())
+    content['categories'] = [{'id': i, 'name': name} for i, name in enumerate((*names, 'never'), 1)]
+    content['annotations'] = [a for a in content['annotations'] if a['category_id'] <= len(names)]
+    (data / 'labels.json').write_text(json.dumps(content))
+    out = tmp_path / 'a.py'
+    found = make_config(str(data), 'det', out=str(out))
+    cfg = load_config(str(out))
+    assert found.classes == list(names) and tuple(cfg.train_dataloader.dataset.metainfo.classes) == names
+    assert cfg.model.roi_head.bbox_head.num_classes == len(names)
+
+
 def test_files_are_not_overwritten(tmp_path):
     make(tmp_path, 'det', 'one_coco')
     config = tmp_path / 'one_coco.py'
@@ -226,8 +297,9 @@ def test_broken_images_are_named(tmp_path):
     assert not (tmp_path / 'a.py').exists()
 
 
-def test_weights_decide_the_form_of_a_model(tmp_path, capfd, logged):
-    """A published detector keeps its form, but for its classes; a backbone goes below a head of our own."""
+@pytest.fixture
+def weights(tmp_path):
+    """Data, and a state dict of the shipped tiny detector, of 80 classes."""
     from mmengine.registry import MODELS
 
     data = tmp_path / 'data'
@@ -235,26 +307,64 @@ def test_weights_decide_the_form_of_a_model(tmp_path, capfd, logged):
     made.make_coco(data)
     cfg = load_config('mmsterf::mask_rcnn_sdt_mlpixer_tiny.py')
     with MODELS.switch_scope_and_registry('mmdet') as registry:
-        state = registry.build(cfg.model).state_dict()
-    torch.save({'state_dict': state}, tmp_path / 'whole.pth')
-    backbone = {key: value for key, value in state.items() if key.startswith('backbone.')}
-    torch.save({'state_dict': backbone}, tmp_path / 'backbone.pth')
-    make_config(str(data), 'det', out=str(tmp_path / 'a.py'), pretrained=str(tmp_path / 'whole.pth'))
+        return str(data), registry.build(cfg.model).state_dict()
+
+
+def test_published_weights_keep_their_form(weights, tmp_path, capfd, logged):
+    """All but what has a shape for each class is loaded, and that is listed."""
+    from mmengine.registry import MODELS
+    from mmengine.runner import load_checkpoint
+
+    from mmsterf.checkpoint import is_published, to_published
+
+    data, state = weights
+    published = to_published(state)
+    assert is_published(published)
+    torch.save({'model': published}, tmp_path / 'published.pth')
+    make_config(data, 'det', out=str(tmp_path / 'a.py'), pretrained=str(tmp_path / 'published.pth'))
     told = ''.join(capfd.readouterr()) + logged.getvalue()
-    heads = [f'{head}.{kind}' for head in ('bbox_head.fc_cls', 'bbox_head.fc_reg', 'mask_head.conv_logits.op')
-             for kind in ('bias', 'weight')]  # fmt: skip
-    assert '6 of another shape in it' in told and all(f'roi_head.{name}' in told for name in heads[:4])
-    first = load_config(str(tmp_path / 'a.py'))
-    assert first.load_from == str(tmp_path / 'whole.pth') and first.model.neck.get('norm_cfg') is None
-    assert first.model.backbone.get('attention_scale', 'published') == 'published'
-    make_config(str(data), 'det', out=str(tmp_path / 'b.py'), pretrained=str(tmp_path / 'backbone.pth'))
-    second = load_config(str(tmp_path / 'b.py'))
+    heads = [f'roi_head.{head}' for head in ('bbox_head.fc_cls', 'bbox_head.fc_reg', 'mask_head.conv_logits')]
+    assert '6 of another shape in it' in told and all(name in told for name in heads)
+    cfg = load_config(str(tmp_path / 'a.py'))
+    assert cfg.load_from == str(tmp_path / 'published.pth') and cfg.model.neck.get('norm_cfg') is None
+    assert cfg.model.backbone.get('attention_scale', 'published') == 'published'
+    with MODELS.switch_scope_and_registry('mmdet') as registry:
+        model = registry.build(cfg.model)
+    load_checkpoint(model, cfg.load_from, logger='silent')  # what a training begins with
+    loaded = model.state_dict()
+    fitting = {key for key in state if loaded[key].shape == state[key].shape}
+    assert len(state) - len(fitting) == 6 and all(torch.equal(loaded[key], state[key]) for key in fitting)
+
+
+def test_a_backbone_goes_below_heads_of_our_own(weights, tmp_path, logged):
+    data, state = weights
+    backbone = {key: value for key, value in state.items() if key.startswith('backbone.')}
+    torch.save({'state_dict': {**backbone, 'head.fc.weight': torch.zeros(5, 192)}}, tmp_path / 'backbone.pth')
+    make_config(data, 'det', out=str(tmp_path / 'b.py'), pretrained=str(tmp_path / 'backbone.pth'))
+    cfg = load_config(str(tmp_path / 'b.py'))
     assert f'loaded all {len(backbone)} tensors' in logged.getvalue()
-    assert second.model.backbone.init_cfg.checkpoint == str(tmp_path / 'backbone.pth')
-    assert second.model.neck.norm_cfg.type == 'BN' and not second.get('load_from')
+    assert cfg.model.backbone.init_cfg.checkpoint == str(tmp_path / 'backbone.pth')
+    assert cfg.model.neck.norm_cfg.type == 'BN' and not cfg.get('load_from')
     torch.save({'state_dict': {'fc.weight': torch.zeros(1)}}, tmp_path / 'other.pth')
     with pytest.raises(InvalidInput, match=r"holds no backbone of a model; the first name in it is 'fc.weight'"):
-        make_config(str(data), 'det', out=str(tmp_path / 'c.py'), pretrained=str(tmp_path / 'other.pth'))
+        make_config(data, 'det', out=str(tmp_path / 'c.py'), pretrained=str(tmp_path / 'other.pth'))
+
+
+def test_an_own_model_of_other_classes(weights, tmp_path, capfd, logged):
+    """What `init_config` itself trained on other classes: neck, proposals and shared layers are taken over."""
+    from mmengine.registry import MODELS
+
+    data, _ = weights
+    make_config(data, 'det', out=str(tmp_path / 'a.py'))
+    cfg = load_config(str(tmp_path / 'a.py'), {'classes': ['a', 'b', 'c', 'd', 'e']})
+    with MODELS.switch_scope_and_registry('mmdet') as registry:
+        torch.save({'state_dict': registry.build(cfg.model).state_dict()}, tmp_path / 'own.pth')
+    capfd.readouterr()
+    make_config(data, 'det', out=str(tmp_path / 'b.py'), pretrained=str(tmp_path / 'own.pth'))
+    told = ''.join(capfd.readouterr()) + logged.getvalue()
+    assert '2 of another shape in it (roi_head.bbox_head.fc_cls' in told
+    cfg = load_config(str(tmp_path / 'b.py'))
+    assert cfg.load_from == str(tmp_path / 'own.pth') and cfg.model.neck.norm_cfg.type == 'BN'
 
 
 def test_unknown_models_and_places(tmp_path):
