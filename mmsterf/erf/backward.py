@@ -2,8 +2,9 @@
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from .blocks import dense
+from .blocks import Block, dense
 
 
 def maps_of(
@@ -32,18 +33,8 @@ def maps_of(
         seeds = [layer.seed(torch.empty_like(y, device=x.device), cell, t, time_steps, signs) for y in likes]
         seeds = seeds if blocks else list(map(dense, seeds))
         (grad,) = torch.autograd.grad(edges, x, seeds, retain_graph=retain_graph)
-        grad = dense(grad.detach())
-        grad = grad.relu() if signed else grad.abs()
-        if input_time == 'image':
-            grad = grad[None]
-        elif input_time == 'folded':
-            grad = grad.unflatten(0, (time_steps, num))
-        return grad.mean(2, dtype=torch.float64).transpose(0, 1).cpu().numpy()  # (N, T, H, W)
+        return _averaged(dense(grad.detach()), time_steps, input_time, num, signed)
 
-    everything = slice(None)
-    if step == 'sum' or (input_time == 'image' and step != 'all'):
-        t = everything if step == 'sum' else range(time_steps)[-1 if step == 'last' else step]
-        return gradient(t, retain).mean(1, keepdims=True)
     if step == 'all':
         by_step = [gradient(t, retain or t < time_steps - 1) for t in range(time_steps)]
         if input_time == 'image':
@@ -51,5 +42,34 @@ def maps_of(
         return np.stack(
             [np.mean([by_step[t][:, t - d] for t in range(d, time_steps)], axis=0) for d in range(time_steps)], axis=1
         )
-    t = range(time_steps)[-1 if step == 'last' else step]
-    return gradient(t, retain)[:, t::-1]
+    return _by_delay(gradient(_step(step, time_steps), retain), step, time_steps, input_time)
+
+
+def seed_of(layer, like: Tensor, x: Tensor, cell, step, time_steps: int) -> Block:
+    """Return the gradient to put into an output, of one step or of all (not for ``step='all'``)."""
+    return layer.seed(torch.empty_like(like, device=x.device), cell, _step(step, time_steps), time_steps)
+
+
+def finished(grad: Tensor, step, time_steps: int, input_time: str, num: int, signed: bool) -> np.ndarray:
+    """Return the maps (N, D, H, W) of a gradient of the input (not for ``step='all'``)."""
+    return _by_delay(_averaged(grad, time_steps, input_time, num, signed), step, time_steps, input_time)
+
+
+def _step(step, time_steps: int):
+    return slice(None) if step == 'sum' else range(time_steps)[-1 if step == 'last' else step]
+
+
+def _averaged(grad: Tensor, time_steps: int, input_time: str, num: int, signed: bool) -> np.ndarray:
+    """(N, T, H, W): absolute values, or positive parts, averaged over colours."""
+    grad = grad.relu() if signed else grad.abs()
+    if input_time == 'image':
+        grad = grad[None]
+    elif input_time == 'folded':
+        grad = grad.unflatten(0, (time_steps, num))
+    return grad.mean(2, dtype=torch.float64).transpose(0, 1).cpu().numpy()
+
+
+def _by_delay(maps: np.ndarray, step, time_steps: int, input_time: str) -> np.ndarray:
+    if step == 'sum' or input_time == 'image':
+        return maps.mean(1, keepdims=True)
+    return maps[:, _step(step, time_steps) :: -1]

@@ -23,6 +23,7 @@ from .backward import maps_of
 from .blocks import guard
 from .cancelling import cancelling, cancelling_when_small
 from .capture import run
+from .chain import is_chain, maps_in_chain
 from .crops import cropped_plan
 from .ending import ending
 from .gains import about_raised, about_zero, raise_gains
@@ -176,15 +177,39 @@ def st_erf(
             bare, first, chosen, position, step, time_steps, input_time, axes, forward, like, signed
         )
         blocks, done = True, 0
+
+        def take(k: int, maps: np.ndarray) -> None:
+            nonlocal done
+            maps = plan.spread(maps)
+            for sample in maps:
+                streams[k].add(sample)
+            if keep_samples:
+                kept[k].append(maps.astype('f4'))
+            done += len(maps)
+            if progress:
+                progress(done, total * len(chosen))
+
         for batch in chain([first], batched(samples, batch_within(limit, plan.need, batch_size))):
             x, captured = plan.run(batch)
             guard(edge for edges in captured for edge, _ in edges)
+            how = {'time_steps': time_steps, 'input_time': input_time, 'num': len(batch), 'signed': signed}
+            if step != 'all' and None not in cancelled and is_chain(captured):
+                chained = partial(maps_in_chain, chosen, cells=plan.cells, step=step, **how)
+                try:
+                    found = list(chained(captured, x, blocks=blocks))
+                except (RuntimeError, TypeError, NotImplementedError) as error:
+                    if not blocks:
+                        raise
+                    _LOG.debug('full gradients are computed: %s', error)
+                    blocks, (x, captured) = False, plan.run(batch)
+                    found = list(chained(captured, x, blocks=False))
+                for k, maps in found:
+                    take(k, maps)
+                captured = x = None
+                continue
             # deepest first: its graph holds the others', which then stay warm in the cache
             for k in reversed(range(len(chosen))):
-                back = partial(
-                    maps_of, chosen[k], captured[k], x, plan.cells[k],
-                    time_steps=time_steps, input_time=input_time, num=len(batch),
-                )  # fmt: skip
+                back = partial(maps_of, chosen[k], captured[k], x, plan.cells[k], **{**how, 'signed': False})
                 unknown = cancelled[k] is None
                 if unknown:
                     other = {'step': 'last' if step == 'all' else step, 'retain': True}
@@ -194,15 +219,8 @@ def st_erf(
                 maps, blocks = _either(back, blocks, step=step, retain=k > 0 or not streams[k].num, signed=signed)
                 if unknown:
                     cancelled[k] = cancelling(maps if ones is None else ones, signs, x.dtype)
-                maps = plan.spread(maps)
-                for sample in maps:
-                    streams[k].add(sample)
-                if keep_samples:
-                    kept[k].append(maps.astype('f4'))
                 captured[k] = back = None  # what only this layer's graph held is free
-                done += len(batch)
-                if progress:
-                    progress(done, total * len(chosen))
+                take(k, maps)
             captured = x = None
     result, told = {}, set()
     zero = about_zero(list(dict.fromkeys(name for names in plan.blocked for name in names)))
