@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 # One computing thread in each process of the tests: two on two busy cores spin.
 export PYTHONWARNINGS := ignore::UserWarning,ignore::DeprecationWarning,ignore::FutureWarning
 
-.PHONY: env test fuzz soak survey demo demo-seg demo-own docs lint clean
+.PHONY: env test fuzz soak survey demo demo-seg demo-events demo-own docs lint clean
 env: $(READY)
 
 $(READY): requirements/lock.txt requirements/install.sh setup.py mmsterf.pth
@@ -41,6 +41,10 @@ demo: $(READY)
 # The same with segmentation.
 demo-seg: $(READY)
 	$(RUN) tools/demo.py --task seg
+
+# Detection before a simulated event camera.
+demo-events: $(READY)
+	$(RUN) tools/demo.py --task events
 
 # Own pictures in three commands: make demo-own DATA=FOLDER [TASK=det|seg|cls] [MINUTES=10]; digit scenes without DATA.
 TASK ?= det

@@ -18,8 +18,6 @@ import json
 import os
 import shutil
 import sys
-import tempfile
-import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -30,13 +28,13 @@ from tqdm import tqdm
 
 from .digit_scans import load_scans
 from .digit_scenes import Scene, make_scene
+from .made_folder import make_folder
 from .scene_settings import SPLITS, SceneSettings
 
 FORMAT = 1  # of the files and of the scenes; goes up when the same settings no longer give the same data
 COCO_FOLDERS = {'train': 'train2017', 'val': 'val2017'}
 ADE_FOLDERS = {'train': 'training', 'val': 'validation'}
 BACKGROUND_LABEL = 1  # in the label maps; 0 would be "ignore", and digit d is d + 2
-STALE_SECONDS = 24 * 3600
 
 
 def coco_annotations(scene: Scene) -> list[dict]:
@@ -85,67 +83,18 @@ def make_dataset(
         FileExistsError: `out` holds something else.
     """
     settings = settings or SceneSettings()
-    out = Path(out).resolve()  # so that a link to a larger disk stays a link
     meta = {'format': FORMAT, **counts, **asdict(settings), 'seed': seed}
-    meta = json.loads(json.dumps(meta))
-    if _is_there(out, meta, force):
-        return False
-    load_scans()  # fails before anything is written if scikit-learn is missing
 
-    out.parent.mkdir(parents=True, exist_ok=True)
-    _remove_stale(out)
-    work = Path(tempfile.mkdtemp(prefix=f'.{out.name}.partial-', dir=out.parent))
-    try:
-        new = work / 'new'
+    def write(folder: Path) -> None:
+        load_scans()  # fails before anything is written if scikit-learn is missing
         mininterval = 0.1 if sys.stderr.isatty() else 5
-        write = _write_classes if settings.task == 'cls' else _write_split
+        write_split = _write_classes if settings.task == 'cls' else _write_split
         with tqdm(total=sum(counts.values()), desc='digit scenes', unit='scene', mininterval=mininterval) as bar:
             for split in SPLITS:
-                write(new, split, counts[split], seed, settings, bar)
-        _write_json(new / 'meta.json', meta)
-        if _is_there(out, meta, force):  # another run was faster
-            return False
-        if out.exists():
-            out.rename(work / 'old')
-        new.rename(out)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    return True
+                write_split(folder, split, counts[split], seed, settings, bar)
 
-
-def _is_there(out: Path, meta: dict, force: bool) -> bool:
-    """Whether `out` is what is wanted; raises if it is something that must not be replaced."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return False
-    try:
-        # Older data say nothing of settings that came later.
-        found = {**asdict(SceneSettings()), **json.loads((out / 'meta.json').read_text())}
-        found = {key: found[key] for key in meta}
-    except (OSError, ValueError, KeyError, TypeError):
-        raise FileExistsError(
-            f'{out} exists and was not made by this tool: choose another --out, or remove it yourself'
-        ) from None
-    if force:
-        return False
-    if found == meta:
-        return True
-    changed = [key for key in meta if found[key] != meta[key]]
-    raise FileExistsError(
-        f'{out} was made with {_spell(found, changed)}, but {_spell(meta, changed)} is asked for: '
-        'choose another --out, or replace it with --force'
-    )
-
-
-def _spell(meta: dict, keys: list[str]) -> str:
-    values = {key: meta[key] if isinstance(meta[key], list) else [meta[key]] for key in keys}
-    return ', '.join(f'{key} {" ".join(map(str, value))}' for key, value in values.items())
-
-
-def _remove_stale(out: Path) -> None:
-    """Remove what runs left that were killed too hard to tidy up (long ago: another run may be at work)."""
-    for left in out.parent.glob(f'.{out.name}.partial-*'):
-        if time.time() - left.stat().st_mtime > STALE_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
+    # Older data say nothing of settings that came later.
+    return make_folder(out, meta, write, force, asdict(SceneSettings()))
 
 
 def _write_split(root: Path, split: str, count: int, seed: int, settings: SceneSettings, bar: tqdm) -> None:

@@ -1,6 +1,7 @@
 """Loading steps for recordings of event cameras and for sequences of images: time goes into the channels of `img`."""
 
 import os
+import zlib
 from typing import Optional
 
 import numpy as np
@@ -13,6 +14,7 @@ from mmsterf.engine.videos import is_video, video_frames
 from mmsterf.errors import InvalidInput
 from mmsterf.events import Recording, open_recording, to_steps
 from mmsterf.events.rectify import rectified
+from mmsterf.ranges import check_count
 from mmsterf.registry import TRANSFORMS
 
 _SAID: set = set()
@@ -46,10 +48,10 @@ class LoadEvents(BaseTransform):
     """Load a window of events as `img`, float32 (H, W, time_steps * C), time before channels.
 
     Required keys: `img_path`, a recording (`mmsterf.events.SUFFIXES`). `height` and `width` are those of the sensor;
-    without them the file's own are taken, if it says them. `event_end`, microseconds, is the end of the window, the
-    recording's by default. A window that begins before the recording is empty there. Events outside the sensor are
-    left out, ones out of order sorted; both are counted in a warning, once for each file. `rectify_map` is a file as
-    DSEC's, where events go in the rectified view.
+    without them the file's own are taken, if it says them, or `sensor`. `event_end`, microseconds, is the end of the
+    window, the recording's by default. A window that begins before the recording is empty there. Events outside the
+    sensor are left out, ones out of order sorted; both are counted in a warning, once for each file. `rectify_map` is a
+    file as DSEC's, where events go in the rectified view.
 
     Added keys: `img`, `img_shape`, `ori_shape`, `num_events` (in the window and inside the sensor), `event_start`,
     `event_end`.
@@ -62,6 +64,7 @@ class LoadEvents(BaseTransform):
         bins (int): Parts of each time step, with maps of their own.
         clip (float, optional): Largest value.
         scale (float, optional): Values are divided by it.
+        sensor (tuple, optional): Height and width where neither the annotations nor the file say them.
 
     Raises:
         InvalidInput: If the file cannot be read, the size of the sensor is not known, no event is inside it, or the
@@ -77,8 +80,9 @@ class LoadEvents(BaseTransform):
         bins: int = 1,
         clip: Optional[float] = None,
         scale: Optional[float] = None,
+        sensor: Optional[tuple] = None,
     ) -> None:
-        self.duration = duration
+        self.duration, self.sensor = duration, sensor
         self.options = dict(
             time_steps=time_steps, representation=representation, signed=signed, bins=bins, clip=clip, scale=scale
         )
@@ -86,12 +90,14 @@ class LoadEvents(BaseTransform):
         to_steps(np.empty(0, [('x', int), ('y', int), ('t', int), ('p', int)]), 0, 1, (1, 1), **self.options)
         if duration is not None and not duration > 0:
             raise InvalidInput(f'duration={duration!r}: microseconds above 0, or None for everything before the end')
+        if sensor is not None and not (len(sensor) == 2 and all(side == int(side) > 0 for side in sensor)):
+            raise InvalidInput(f'sensor={sensor!r}: (height, width) in pixels, or None')
 
     def transform(self, results: dict) -> dict:
         """Results with the window as `img`."""
         path = results['img_path']
         recording = open_recording(path)
-        size = _sensor(results, recording)
+        size = _sensor(results, recording, self.sensor)
         window = recording.window(results.get('event_end'), self.duration)
         events = window.events
         if results.get('rectify_map'):
@@ -127,16 +133,54 @@ class LoadEvents(BaseTransform):
         return f'{type(self).__name__}({self.options}, duration={self.duration})'
 
 
-def _sensor(results: dict, recording: Recording) -> tuple:
+def _sensor(results: dict, recording: Recording, otherwise: Optional[tuple]) -> tuple:
     size = results.get('height'), results.get('width')
-    size = recording.size if None in size else size
+    size = recording.size or otherwise if None in size else size
     if size is None:
         raise InvalidInput(
-            f'{recording.path}: does not say how large its sensor is: give `height` and `width` beside `img_path`'
+            f'{recording.path}: does not say how large its sensor is: give `height` and `width` beside `img_path`, or '
+            '`sensor` to LoadEvents'
         )
     if not all(isinstance(side, (int, float, np.integer)) and side >= 1 for side in size):
         raise InvalidInput(f'{recording.path}: height {size[0]} and width {size[1]} of its sensor; both at least 1')
     return int(size[0]), int(size[1])
+
+
+@TRANSFORMS.register_module()
+class ShuffleSteps(BaseTransform):
+    """Put the time steps of `img`, (H, W, time_steps * C), into a random order.
+
+    A control: what a model loses by it, it has learned from the order of events in time.
+
+    Args:
+        time_steps (int): T, as of the loading step.
+        fixed (bool): Each window has an order of its own that never changes, for evaluation; a new one each time by
+            default.
+
+    Raises:
+        InvalidInput: If the channels are not those of so many steps.
+    """
+
+    def __init__(self, time_steps: int, fixed: bool = False) -> None:
+        check_count('time_steps of ShuffleSteps', time_steps)
+        self.time_steps, self.fixed = time_steps, fixed
+
+    def transform(self, results: dict) -> dict:
+        """Results with the steps of `img` in another order."""
+        img = results['img']
+        if img.shape[2] % self.time_steps:
+            raise InvalidInput(
+                f'time_steps={self.time_steps} of ShuffleSteps: img has {img.shape[2]} channels, which are not those '
+                'of so many steps'
+            )
+        name = f'{os.path.basename(results["img_path"])} {results.get("event_end")}'
+        rng = np.random.default_rng(zlib.crc32(name.encode())) if self.fixed else np.random
+        steps = img.reshape(*img.shape[:2], self.time_steps, -1)[:, :, rng.permutation(self.time_steps)]
+        results['img'] = np.ascontiguousarray(steps.reshape(img.shape))
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(time_steps={self.time_steps}, fixed={self.fixed})'
 
 
 @TRANSFORMS.register_module()

@@ -156,7 +156,12 @@ def _how_to_get(leaf: dict) -> str:
     root = (leaf.get('data_root') or 'data').rstrip('/')
     kind = str(leaf.get('type')).lower()
     classes = (leaf.get('metainfo') or {}).get('classes') or ()
-    if kind.endswith('eventcocodataset'):
+    if kind.endswith('eventcocodataset') and set(classes) in (set('0123456789'), {'left', 'right'}):
+        source = (
+            f'python tools/dataset_converters/make_event_scenes.py --out {Path(root).parent} makes the event scenes'
+        )
+        variable = ', or the environment variable MMSTERF_EVENT_SCENES_ROOT=FOLDER_ABOVE,'
+    elif kind.endswith('eventcocodataset'):
         name = '1mpx' if len(classes) == 3 else 'gen1'
         what = {'1mpx': "Prophesee's 1 Megapixel", 'gen1': "Prophesee's Gen1"}[name]
         source = (

@@ -1,4 +1,4 @@
-"""What `make demo` and `make demo-seg` do once their data are there: train, evaluate before and after, draw."""
+"""What the demos do once their data are there: train, evaluate before and after, draw."""
 
 import json
 import shutil
@@ -24,9 +24,6 @@ from .orphans import end_with_parent
 from .resuming import find_checkpoint
 from .work_dir import held, set_aside
 
-DATA = {'mmdet': 'coco', 'mmseg': 'ade'}
-"""Folders of the digit scenes by task."""
-
 
 def pretrain(config: str, pictures: Path, work_dir: Path, length: Optional[int] = None) -> tuple:
     """Train the classifier `config` on the pictures of single digits below `pictures`.
@@ -50,20 +47,20 @@ def pretrain(config: str, pictures: Path, work_dir: Path, length: Optional[int] 
 def run(
     config: str, data: Path, work_dir: Path, length: Optional[int] = None, pretraining: Optional[tuple] = None
 ) -> dict:
-    """Train and evaluate `config` on the digit scenes below `data`, and draw the results into `work_dir`.
+    """Train and evaluate `config` on the scenes below `data`, and draw the results into `work_dir`.
 
     Args:
         config (str): Detection or segmentation config.
-        data (Path): Folder that make_digit_scenes.py has made.
+        data (Path): Folder that make_digit_scenes.py or make_event_scenes.py has made; the config says what of it.
         work_dir (Path): Folder of the results.
-        length (int, optional): Length of training, in epochs (detection) or iterations (segmentation).
+        length (int, optional): Length of training, in epochs or iterations, as the config counts.
         pretraining (tuple, optional): What `pretrain` returned, for the backbone to start from.
 
     Returns:
         dict: Metrics 'before' and 'after' training, and of 'pretraining'.
     """
     cfg = _load(config, None, work_dir, length)
-    replace_data_root(cfg, f'{data}/{DATA[cfg.default_scope]}')
+    replace_data_root(cfg, f'{data}/{Path(cfg.train_dataloader.dataset.data_root).name}')
     metrics = {}
     if pretraining:
         checkpoint, metrics['pretraining'] = pretraining
@@ -109,17 +106,17 @@ def _run(runner: Runner, work_dir: Path, metrics: dict) -> dict:
     replace_file(work_dir / 'metrics.json', lambda file: Path(file).write_text(json.dumps(metrics, indent=2)))
     log_dir = Path(runner.visualizer.get_backend('LocalVisBackend')._save_dir)
     draw_curves(log_dir, work_dir / 'curves.png')
-    for figure in log_dir.glob('vis_image/st_erf_*.png'):  # by STERFHook, at the end of training
-        replace_file(work_dir / 'st_erf.png', lambda file, figure=figure: shutil.copy(figure, file))
+    for figure in log_dir.glob('vis_image/st_erf*.png'):  # by STERFHook, at the end of training
+        name = figure.stem.rpartition('_')[0]
+        replace_file(work_dir / f'{name}.png', lambda file, figure=figure: shutil.copy(figure, file))
     draw = draw_detections if runner.cfg.default_scope == 'mmdet' else draw_segmentations
     draw(runner, work_dir / 'predictions.png')
-    report(metrics, work_dir)
     return metrics
 
 
 def report(metrics: dict, work_dir: Path) -> None:
     """Print what was made, and last box and mask AP and AP50, or mIoU as a fraction, before and after."""
-    made = sorted(path.name for path in work_dir.glob('*.png'))
+    made = sorted(path.name for path in work_dir.iterdir() if path.suffix in ('.png', '.gif'))
     print(f'\n{work_dir}: {", ".join(made)}')
     metrics = dict(metrics)
     if pretraining := metrics.pop('pretraining', None):
@@ -128,9 +125,11 @@ def report(metrics: dict, work_dir: Path) -> None:
         if 'mIoU' in values:
             text = [f'mIoU {values["mIoU"] / 100:.3f}, pixels {values["aAcc"] / 100:.3f}']
         else:
-            kinds = {'box': 'bbox', 'mask': 'segm'}
+            masks = any('segm' in key for key in metrics['after'])
+            kinds = {'box': 'bbox', **({'mask': 'segm'} if masks else {})}
+            # CocoMetric has no numbers where nothing at all was detected.
             text = (
-                f'{name} AP {values[f"coco/{key}_mAP"]:.3f} AP50 {values[f"coco/{key}_mAP_50"]:.3f}'
+                f'{name} AP {values.get(f"coco/{key}_mAP", 0):.3f} AP50 {values.get(f"coco/{key}_mAP_50", 0):.3f}'
                 for name, key in kinds.items()
             )
         print(f'{when:>6} training: {", ".join(text)}')

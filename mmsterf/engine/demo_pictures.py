@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import cv2
 import matplotlib
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from mmengine.runner import Runner
 from mmengine.structures import PixelData
 
 from mmsterf.erf import replace_file
+from mmsterf.events.drawing import coloured
 
 matplotlib.use('Agg')
 from matplotlib import pyplot as plt
@@ -81,16 +83,18 @@ def _draw(runner: Runner, path: Path, num: int, zoomed, **options) -> None:
 
 
 def _zoomed_detections(image: torch.Tensor, sample) -> tuple:
-    """Image and sample `ZOOM` times as large."""
+    """Image, or picture of events, and sample `ZOOM` times as large as the scene, whatever the network's input was."""
     from mmdet.structures.mask import BitmapMasks
 
     for instances in (sample.gt_instances, sample.pred_instances):
         instances.bboxes = torch.as_tensor(getattr(instances.bboxes, 'tensor', instances.bboxes)) * ZOOM
-        masks = instances.masks
-        masks = masks.masks if isinstance(masks, BitmapMasks) else np.asarray(masks)
-        instances.masks = masks.repeat(ZOOM, 1).repeat(ZOOM, 2).astype(bool)
-    image = image.permute(1, 2, 0).flip(-1).numpy()
-    return image.repeat(ZOOM, 0).repeat(ZOOM, 1), sample
+        if 'masks' in instances:
+            masks = instances.masks
+            masks = masks.masks if isinstance(masks, BitmapMasks) else np.asarray(masks)
+            instances.masks = masks.repeat(ZOOM, 1).repeat(ZOOM, 2).astype(bool)
+    image = image.permute(1, 2, 0).numpy() if len(image) == 3 else coloured(image.numpy())
+    size = [ZOOM * side for side in sample.ori_shape[::-1]]
+    return cv2.resize(np.ascontiguousarray(image[..., ::-1]), size, interpolation=cv2.INTER_NEAREST), sample
 
 
 def _zoomed_segmentation(image: torch.Tensor, sample) -> tuple:

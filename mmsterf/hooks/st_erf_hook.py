@@ -28,10 +28,10 @@ INPUTS = ('noise', 'val')
 class STERFHook(Hook):
     """Draw the ST-ERF of chosen layers every N epochs or iterations, and at the end of training.
 
-    Figures (`st_erf`, with time also `st_erf_temporal`) and scalars (``st_erf/LAYER/METRIC``) go through mmengine's
-    Visualizer, so that all its backends get them. Only rank 0 works, without communication; sharded models, whose
-    forward pass needs all ranks, are left alone with a warning. Training is not changed, to the last bit: modes,
-    buffers, gradients and random generators are as before (`mmsterf.erf.untouched`).
+    Figures (`st_erf`, with time also `st_erf_delays` and `st_erf_temporal`) and scalars (``st_erf/LAYER/METRIC``) go
+    through mmengine's Visualizer, so that all its backends get them. Only rank 0 works, without communication; sharded
+    models, whose forward pass needs all ranks, are left alone with a warning. Training is not changed, to the last bit:
+    modes, buffers, gradients and random generators are as before (`mmsterf.erf.untouched`).
 
     Args:
         interval (int): Every so many epochs (or iterations); 0 means at the end alone.
@@ -163,6 +163,7 @@ class STERFHook(Hook):
         name = type(runner.model.module if is_model_wrapper(runner.model) else runner.model).__name__
         figures = {'st_erf': plots.overview_figure({name: results}, 'both', title)}
         if max(len(r.mean) for r in results.values()) > 1:
+            figures['st_erf_delays'] = plots.delay_figure(results, title=f'ST-ERF by delay, {unit} {step}')
             figures['st_erf_temporal'] = plots.temporal_figure(results, f'Temporal ERF, {unit} {step}')
         for tag, figure in figures.items():
             add_figure(runner.visualizer, tag, plots.to_array(figure), step)

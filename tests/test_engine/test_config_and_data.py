@@ -92,6 +92,7 @@ def test_present_data_and_other_splits_pass(config, tmp_path, monkeypatch):
         ('CocoDataset', 'data/scenes/coco', '0123456789', 'make_digit_scenes.py --out data/scenes makes'),
         ('BaseSegDataset', '/ade', ('background', *'0123456789'), 'make_digit_scenes.py --out / makes'),
         ('CustomDataset', 'data/one/cls', '0123456789', 'make_digit_scenes.py --task cls --out data/one makes'),
+        ('mmsterf.EventCocoDataset', 'data/e/direction', ('left', 'right'), 'make_event_scenes.py --out data/e makes'),
         ('VOCDataset', 'data/voc', ('cat', 'dog'), 'Put or link the data at data/voc'),
     ],
 )

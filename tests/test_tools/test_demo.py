@@ -8,20 +8,23 @@ from tiny_tasks import run_script
 
 from mmsterf.versions import missing_for_pretraining
 
-ARGUMENTS = ('--data', 'scenes', '--train', '16', '--val', '6', '--length', '1', '--work-dir', 'results')
+ARGUMENTS = ('--data', 'scenes', '--length', '1', '--work-dir', 'results')
 PRETRAIN = ('--pretrain', '--pictures', 'digits', '--train-pictures', '40')
+EVENTS = {'curves.png', 'predictions.png', 'st_erf.png', 'st_erf_delays.png', 'st_erf_temporal.png'}
 
 
 @pytest.mark.parametrize(
-    ('task', 'line', 'metric', 'pictures'),
+    ('task', 'counts', 'line', 'metric', 'pictures'),
     [
-        ('det', 'box AP ', 'coco/segm_mAP_50', {'curves.png', 'predictions.png', 'st_erf.png'}),
-        ('seg', 'mIoU ', 'mIoU', {'curves.png', 'predictions.png'}),
+        ('det', (16, 6), 'box AP ', 'coco/segm_mAP_50', {'curves.png', 'predictions.png', 'st_erf.png'}),
+        ('seg', (16, 6), 'mIoU ', 'mIoU', {'curves.png', 'predictions.png'}),
+        ('events', (3, 2), 'box AP ', 'coco/bbox_mAP_50', EVENTS),
     ],
 )
-def test_demo(tmp_path, task, line, metric, pictures):
+def test_demo(tmp_path, task, counts, line, metric, pictures):
     pretrained = task == 'seg' and not missing_for_pretraining()
-    done = run_script('demo.py', '--task', task, *ARGUMENTS, *(PRETRAIN if pretrained else ()), cwd=tmp_path)
+    options = ('--train', counts[0], '--val', counts[1], *ARGUMENTS, *(PRETRAIN if pretrained else ()))
+    done = run_script('demo.py', '--task', task, *options, cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-3000:]
     digits, before, after = done.stdout.splitlines()[-3:]
     assert ('of single digits told right' in digits) == pretrained
@@ -31,5 +34,10 @@ def test_demo(tmp_path, task, line, metric, pictures):
     assert set(metrics) == {'before', 'after', *(['pretraining'] if pretrained else [])}
     assert 0 <= metrics['after'][metric] <= 100
     assert {path.name for path in (tmp_path / 'results').glob('*.png')} == pictures
+    # Of events, a recording too.
+    moving = {path.name: path.stat().st_size for path in (tmp_path / 'results').glob('*.gif')}
+    assert set(moving) == ({'predictions.gif'} if task == 'events' else set()) and all(
+        n > 10_000 for n in moving.values()
+    )
     for name in pictures:
         assert cv2.imread(str(tmp_path / 'results' / name)).std() > 1

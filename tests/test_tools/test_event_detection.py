@@ -59,8 +59,9 @@ def test_a_detector_learns_from_windows(detector):
     assert len(losses) == 2 and np.isfinite(losses).all()
     rates = [line['firing_rate/mean'] for line in lines if 'firing_rate/mean' in line]
     assert rates and all(0 < rate < 1 for rate in rates)
-    # Of the field over delays there is a picture too: the data had steps.
-    assert {path.stem.rpartition('_')[0] for path in work.rglob('st_erf*.png')} >= {'st_erf', 'st_erf_temporal'}
+    # Of the field over delays there are pictures too: the data had steps.
+    names = {path.stem.rpartition('_')[0] for path in work.rglob('st_erf*.png')}
+    assert names >= {'st_erf', 'st_erf_delays', 'st_erf_temporal'}
     items = runner.val_dataloader.dataset
     windows = [items[i]['inputs'].sum(0) for i in range(2)]
     assert windows[0].shape == (HEIGHT, WIDTH)

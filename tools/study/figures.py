@@ -48,3 +48,31 @@ def draw_training(results: list, file: Path, title: str) -> None:
     axes.legend(fontsize=8)
     figure.suptitle(title, fontsize=10)
     figure.savefig(file, dpi=110)
+
+
+def draw_temporal(results: list, file: Path, title: str) -> None:
+    """Draw the temporal ERF of each stage, mean over the runs of a value, a panel for each value side by side."""
+    values = list(dict.fromkeys(results[0].get('values') or sorted({r['value'] for r in results})))
+    values = [value for value in values if any(r['value'] == value for r in results)]
+    figure = Figure(figsize=(3 * len(values) + 1.2, 3.4), layout='constrained')
+    panels = figure.subplots(1, len(values), sharey=True, squeeze=False)[0]
+    for panel, value in zip(panels, values):
+        runs = [r.get('temporal') or {stage: [1.0] for stage in r['erf']} for r in results if r['value'] == value]
+        for number, stage in enumerate(runs[0]):
+            curves = [run[stage] for run in runs]
+            mean = [sum(shares) / len(shares) for shares in zip(*curves)]
+            style = {'color': COLOURS[number % 7], 'marker': MARKERS[number % 7]}
+            panel.plot(range(len(mean)), mean, label=f'stage {stage}', **style)
+            for curve in curves:
+                panel.plot(range(len(curve)), curve, color=style['color'], alpha=0.3, lw=0.8)
+        panel.set_title(f'{value} ({len(runs)} run{"s" * (len(runs) > 1)})', fontsize=9)
+        panel.set_xlabel('delay, time steps')
+        panel.set_xlim(
+            -0.2, max(len(curve) for r in results for curve in (r.get('temporal') or {'': [1]}).values()) - 0.8
+        )
+        panel.xaxis.get_major_locator().set_params(integer=True)
+    panels[0].set_ylabel('share of the gradient')
+    panels[0].set_ylim(bottom=0)
+    panels[-1].legend(fontsize=7)
+    figure.suptitle(title, fontsize=10)
+    figure.savefig(file, dpi=110)

@@ -124,16 +124,23 @@ def _stage(layer: str) -> str:
 
 
 def receptive_fields(model, images) -> dict:
-    """Numbers of the ST-ERF of every stage of the backbone on images: {stage: {metric: number}}."""
+    """ST-ERF of every stage of the backbone on images.
+
+    Returns:
+        dict: 'erf', {stage: {metric: number}}, and over several steps 'temporal', {stage: [share of each delay]}.
+    """
     names = {module: name for name, module in model.named_modules()}
     layers = [names[stage[-1]] for stage in model.backbone._stages()]
     with same_randomness():
         results = st_erf(model, images, layers, time_steps=model.backbone.time_steps, forward=run_features)
-    fields = {}
+    fields, curves = {}, {}
     for layer, result in results.items():
         numbers = measure(result)
         fields[_stage(layer)] = {k: numbers[k] if math.isfinite(numbers[k]) else None for k in ERF_METRICS}
-    return fields
+        curve = result.temporal()
+        if len(curve) > 1:
+            curves[_stage(layer)] = [round(float(share), 5) for share in curve / (curve.sum() or 1)]
+    return {'erf': fields, **({'temporal': curves} if curves else {})}
 
 
 def at_sizes(runner, sizes: list) -> dict:

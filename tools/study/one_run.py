@@ -78,6 +78,7 @@ def run_one(folder: Path) -> None:
     """Train, evaluate, measure, write the result."""
     from measuring import activity, at_sizes, by_marks, in_training, receptive_fields
     from mmengine.dataset import pseudo_collate
+    from study import MAKERS
 
     from mmsterf.analysis.features import Images
     from mmsterf.engine.cli import train
@@ -86,7 +87,7 @@ def run_one(folder: Path) -> None:
     clock, at = Clock(folder / 'times'), commit()
     run = json.loads((folder / 'run.json').read_text())
     scenes = Path(run.pop('data_root'))
-    os.environ['MMSTERF_DIGITS_ROOT'] = str(scenes)
+    os.environ[MAKERS[run['maker']]] = str(scenes)
     work_dir = folder / 'train'
     prepared(run).dump(folder / 'config.py')
     resume = ['--resume'] if find_checkpoint(str(work_dir)) else []
@@ -98,7 +99,7 @@ def run_one(folder: Path) -> None:
         'config': Path(run['config']).name,
         # CocoMetric has no numbers where nothing at all was detected.
         'metrics': {k: float(v) for k, v in metrics.items()} or dict.fromkeys(NOTHING_DETECTED, 0.0),
-        'erf': receptive_fields(model, Images(dataset, model.data_preprocessor, run['erf_images'], None)),
+        **receptive_fields(model, Images(dataset, model.data_preprocessor, run['erf_images'], None)),
         **activity(model, pseudo_collate([dataset[i] for i in range(min(run['erf_images'], len(dataset)))])),
         **({'at_sizes': at_sizes(runner, run['test_sizes'])} if run['test_sizes'] else {}),
         **({'marks': by_marks(runner, scenes / ANNOTATIONS)} if '--task far' in run['data_options'] else {}),

@@ -183,7 +183,7 @@ def growth(results: list) -> str:
 
 def write_report(results: list, out: Path) -> list:
     """Write tables and figures; returns the files."""
-    from figures import EARLY, draw, draw_training
+    from figures import EARLY, draw, draw_temporal, draw_training
     from tqdm import tqdm
 
     results, dropped = newest(results)
@@ -212,6 +212,11 @@ def write_report(results: list, out: Path) -> list:
             draw_training(curves, file, f'{factor}, {task}')
             files.append(file)
             text.append(f'\n![{factor}, {task}: saturation over training](../images/{file.name})')
+        if any(r.get('temporal') for r in curves):
+            file = images / f'study_{factor}_{task}_temporal.png'
+            draw_temporal(curves, file, f'{factor}, {task}: temporal ERF')
+            files.append(file)
+            text.append(f'\n![{factor}, {task}: temporal ERF](../images/{file.name})')
         grown = growth(curves)
         if grown:
             text.append(f'\n{grown}')

@@ -29,8 +29,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def make_data(runs: list, root: Path) -> None:
     """Make the scenes that runs need, unless they are there."""
-    tool = ROOT / 'tools' / 'dataset_converters' / 'make_digit_scenes.py'
-    for folder, options in {run.data_folder: run.data_options for run in runs}.items():
+    for folder, (maker, options) in {run.data_folder: (run.maker, run.data_options) for run in runs}.items():
+        tool = ROOT / 'tools' / 'dataset_converters' / maker
         subprocess.run([sys.executable, str(tool), '--out', str(root / folder), *shlex.split(options)], check=True)
 
 

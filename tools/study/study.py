@@ -2,7 +2,8 @@
 
 A study file has
 
-    data = {NAME: options of make_digit_scenes.py, in one line}
+    maker = 'make_digit_scenes.py', as by default, or 'make_event_scenes.py'
+    data = {NAME: options of the maker, in one line}
     tasks = {NAME: dict(config='seg.py', data=NAME, iters=400, options={...}, test_sizes=[...], erf_images=8)}
     factors = {NAME: dict(tasks=[...], values={VALUE: options, ...})}
     seeds = [0, 1, 2]
@@ -26,8 +27,8 @@ from mmengine.config import Config
 
 from mmsterf.errors import InvalidInput
 
-DATA_VARIABLE = 'MMSTERF_DIGITS_ROOT'
-"""Environment variable by which configs find their scenes."""
+MAKERS = {'make_digit_scenes.py': 'MMSTERF_DIGITS_ROOT', 'make_event_scenes.py': 'MMSTERF_EVENT_SCENES_ROOT'}
+"""Makers of scenes, and the environment variables by which configs find them."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Run:
     task_options: tuple = ()
     test_sizes: tuple = ()
     erf_images: int = 8
+    maker: str = 'make_digit_scenes.py'
 
     @property
     def name(self) -> str:
@@ -82,13 +84,12 @@ class Run:
 
 @functools.cache
 def _read_config(file: str) -> Config:
-    """A config as it is wherever its scenes are: the variable that names them is left out."""
-    root = os.environ.pop(DATA_VARIABLE, None)
+    """A config as it is wherever its scenes are: the variables that name them are left out."""
+    roots = {name: os.environ.pop(name) for name in MAKERS.values() if name in os.environ}
     try:
         return Config.fromfile(file)
     finally:
-        if root is not None:
-            os.environ[DATA_VARIABLE] = root
+        os.environ.update(roots)
 
 
 def config_of(run: dict, cfg: Config = None) -> Config:
@@ -139,6 +140,9 @@ class Study:
                 raise InvalidInput(f'STUDY {file} must set data, tasks, factors and seeds; {name} is missing or empty')
         self.name, self.folder = path.stem, path.parent
         self.data, self.tasks, self.factors, self.seeds = (content[k] for k in ('data', 'tasks', 'factors', 'seeds'))
+        self.maker = content.get('maker') or next(iter(MAKERS))
+        if self.maker not in MAKERS:
+            raise InvalidInput(f'STUDY {file}: maker must be one of {", ".join(MAKERS)}, got {self.maker!r}')
         for name, task in self.tasks.items():
             if not isinstance(task.get('iters'), int) or task['iters'] < 1:
                 raise InvalidInput(
@@ -193,6 +197,7 @@ class Study:
             task_options=tuple(task_options.items()),
             test_sizes=tuple(task.get('test_sizes') or ()),
             erf_images=task.get('erf_images', 8),
+            maker=self.maker,
         )
 
 

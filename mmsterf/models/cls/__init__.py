@@ -2,5 +2,6 @@
 
 from .cls_head import SpikingClsHead
 from .distillation import DistilledClassifier
+from .sequence import SequenceClsDataPreprocessor
 
-__all__ = ['DistilledClassifier', 'SpikingClsHead']
+__all__ = ['DistilledClassifier', 'SequenceClsDataPreprocessor', 'SpikingClsHead']
