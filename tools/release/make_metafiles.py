@@ -49,8 +49,17 @@ TASKS = {
     'mmseg': ('Semantic Segmentation', 'ADE20K'),
     'mmpretrain': ('Image Classification', 'ImageNet-1k'),
 }
-OTHER_DATA = {'digits': 'Digit scenes', 'gen1': 'Gen1', '1mpx': '1 Megapixel', 'dsec': 'DSEC-Semantic'}
-"""Data sets by a part of a config's name."""
+OTHER_DATA = {
+    'direction': 'Event scenes',
+    'events/faster_rcnn_sdtv2_digits': 'Event scenes',
+    'digits': 'Digit scenes',
+    'gen1': 'Gen1',
+    '1mpx': '1 Megapixel',
+    'dsec': 'DSEC-Semantic',
+    'nmnist': 'N-MNIST',
+    'ncars': 'N-CARS',
+}
+"""Data sets by a part of a config's path; the first that fits."""
 AP = ('box AP', 'box AP50', 'mask AP', 'mask AP50')
 PUBLISHED = {
     'published/mask_rcnn_sdt_conv_tiny': dict(zip(AP, (15.2, 35.5, 15.2, 33.0))),
@@ -82,7 +91,7 @@ def entry(file: Path) -> dict:
     folder, _, stem = inside.rpartition('/')
     cfg = load_config(str(file))
     task, dataset = TASKS[cfg.default_scope]
-    result = {'Task': task, 'Dataset': next((name for part, name in OTHER_DATA.items() if part in stem), dataset)}
+    result = {'Task': task, 'Dataset': next((name for part, name in OTHER_DATA.items() if part in inside), dataset)}
     if inside in PUBLISHED:
         source = SDT_V3 if folder == 'imagenet' else STERF
         result |= {'Metrics': PUBLISHED[inside], 'Source': f'published ({source}), not measured here'}
@@ -133,12 +142,15 @@ def counts(cfg) -> tuple:
 
 
 def image_size(cfg) -> tuple:
-    """(H, W) of test images: the model's, those of the pipeline filled up to multiples of 32, or ImageNet's."""
+    """(H, W) of test images: the model's, the pipeline's (in detection filled up to multiples of 32), or ImageNet's."""
     if cfg.default_scope == 'mmseg':
         return tuple(cfg.model.data_preprocessor.size)
     steps = cfg.test_dataloader.dataset.pipeline
     if cfg.default_scope == 'mmpretrain':
-        return next(((step.crop_size,) * 2 for step in steps if step.type == 'CenterCrop'), (224, 224))
+        sizes = [step.scale for step in steps if step.type == 'Resize']
+        sizes += [step.sensor for step in steps if step.get('sensor')]
+        sizes += [(step.crop_size,) * 2 for step in steps if step.type == 'CenterCrop']
+        return tuple(sizes[0]) if sizes else (224, 224)
     width, height = next((step.scale for step in steps if step.type == 'Resize'), None) or cfg.sensor
     return -(-height // 32) * 32, -(-width // 32) * 32
 

@@ -5,7 +5,7 @@ time_steps = 4
 data_root = '{{$MMSTERF_EVENT_SCENES_ROOT:data/event_scenes}}/digits/'
 metainfo = dict(classes=tuple('0123456789'))
 load = dict(type='mmsterf.LoadEvents', time_steps=time_steps, duration=200_000, clip=5)
-resize = dict(type='Resize', scale_factor=0.5, keep_ratio=True)
+resize = dict(type='Resize', scale=(64, 48), keep_ratio=True)
 train_pipeline = [load, dict(type='LoadAnnotations', with_bbox=True), resize, dict(type='PackDetInputs')]
 test_pipeline = [
     load,
