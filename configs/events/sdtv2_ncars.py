@@ -13,9 +13,8 @@ dataset = dict(data_root=data_root, extensions=('.dat',), pipeline=pipeline)
 train_dataloader = dict(dataset=dict(data_prefix='train', **dataset))
 val_dataloader = dict(dataset=dict(data_prefix='test', **dataset))
 test_dataloader = val_dataloader
-neuron = dict(time_steps=time_steps)
 model = dict(
     data_preprocessor=dict(time_steps=time_steps),
     backbone=dict(time_steps=time_steps),
-    head=dict(num_classes=2, neuron=neuron),
+    head=dict(num_classes=2),
 )
