@@ -1,6 +1,6 @@
 # N-MNIST (folders Train and Test with a folder of recordings for each digit, as it is published): a small classifier on
-# Meta-SDT v2, LIF neurons, the three saccades of a recording in six steps; the head sees the mean over the steps. Not
-# trained on the whole set here.
+# the first three stages of Meta-SDT v2, LIF neurons, the three saccades of a recording in six steps; the head sees the
+# mean over the steps. Not trained on the whole set here.
 _base_ = 'mmpretrain::_base_/default_runtime.py'
 
 time_steps = 6
@@ -16,7 +16,7 @@ model = dict(
         mixer=dict(type='ConvMixer'),
         mlp_ratio=2,
         in_channels=2,
-        out_indices=(4,),
+        out_indices=(2,),
         residual_gain=0.5,
         time_steps=time_steps,
         neuron=dict(type='LIF', v_threshold=0.5, v_reset=None),
@@ -24,7 +24,7 @@ model = dict(
     head=dict(
         type='mmsterf.SpikingClsHead',
         num_classes=10,
-        in_channels=96,
+        in_channels=32,
         loss=dict(type='CrossEntropyLoss', loss_weight=1.0),
     ),
 )

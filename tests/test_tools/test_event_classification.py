@@ -18,7 +18,8 @@ prophesee = pytest.importorskip('evio.formats.prophesee')
 
 ROOT = Path(__file__).parents[2]
 TINY = (
-    'model.backbone.arch={"embed_dims":(8,8,8,16),"depths":(1,1,1,1,1)}', 'model.head.in_channels=16',
+    'model.backbone.arch={"embed_dims":(8,16,16,16),"depths":(1,1,1,1,1)}', 'model.head.in_channels=16',
+    'param_scheduler=[]', 'optim_wrapper.optimizer.lr=0.003',
     'train_dataloader.batch_size=8', 'train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False',
     'val_dataloader.num_workers=0', 'val_dataloader.persistent_workers=False',
     'test_dataloader.num_workers=0', 'test_dataloader.persistent_workers=False',
