@@ -82,6 +82,7 @@ def labelling() -> Iterator[Case]:
     negative['w'] = -1
     for name, labels, recording, said in (
         ('cut', _npy(BOXES)[:-9], GOOD, 'a_bbox.npy'),
+        ('foreign', b'hello', GOOD, 'a_bbox.npy'),
         ('fields', _npy(BOXES[['t', 'x']].copy()), GOOD, 'it has t, x'),
         ('negative', _npy(negative), GOOD, 'w -1'),
         ('none', _npy(BOXES[:0]), GOOD, 'no boxes are left'),
