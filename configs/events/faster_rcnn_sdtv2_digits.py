@@ -1,5 +1,6 @@
 # Which digits, and where: a small spiking Faster R-CNN on Meta-SDT v2, LIF neurons over the four steps of a window, on
-# moving digits. Time ends with the backbone, whose neurons remember; neck and heads see the mean over the steps.
+# moving digits. Time ends with the backbone, whose neurons remember; neck and heads see the mean over the steps. Not
+# trained to its end here.
 _base_ = [
     'mmdet::_base_/models/faster-rcnn_r50_fpn.py',
     '../_base_/datasets/event_scenes.py',

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mmsterf.datasets.event_scenes import BOX, EventSceneSettings, make_event_scene
-from mmsterf.events import open_recording
+from mmsterf.events import EVENT, open_recording
 
 expelliarmus = pytest.importorskip('expelliarmus')
 pytest.importorskip('evio')
@@ -66,3 +66,37 @@ def test_made_once(tool, scenes, capsys):
     with pytest.raises(SystemExit):
         tool.main(['--out', str(scenes), '--speed', '90', '20'])
     assert '--speed is 90 20: must be MIN MAX' in capsys.readouterr().err
+
+
+def test_recordings_four_to_a_scene(tool, tmp_path):
+    nmnist = pytest.importorskip('evio.formats.nmnist')
+    rng = np.random.default_rng(0)
+    for name in ('cat', 'dog'):
+        (tmp_path / 'real' / name).mkdir(parents=True)
+        for i in range(5):
+            events = np.zeros(2000, EVENT)
+            events['t'], events['p'] = np.sort(rng.integers(0, 300_000, 2000)), name == 'dog'
+            events['x'], events['y'] = rng.integers(3, 20, 2000), rng.integers(5, 30, 2000)
+            nmnist.write(tmp_path / 'real' / name / f'{i}.bin', events)
+    made = ('--recordings', str(tmp_path / 'real'), '--out', str(tmp_path / 'scenes'), '--train', '3', '--val', '1')
+    tool.main(list(made))
+    content = json.loads((tmp_path / 'scenes/digits/annotations/train.json').read_text())
+    assert [category['name'] for category in content['categories']] == ['cat', 'dog']
+    assert len(content['images']) == 3 and len(content['annotations']) == 12
+    for image in content['images']:
+        path = str(tmp_path / 'scenes/digits/train' / image['file_name'])
+        window = open_recording(path).window(image['event_end'], 300_000)
+        assert len(window.events) > 4 * 1990
+        for annotation in content['annotations']:
+            if annotation['image_id'] == image['id']:
+                x, y, w, h = annotation['bbox']
+                assert (w, h) == (17, 25)
+                inside = (window.events['x'] >= x) & (window.events['x'] < x + w)
+                inside &= (window.events['y'] >= y) & (window.events['y'] < y + h)
+                # All of one recording, of the class that its polarity tells, and nothing of its neighbours.
+                assert 1990 < inside.sum() <= 2000
+                assert set(window.events['p'][inside]) == {annotation['category_id'] - 1}
+    with pytest.raises(
+        SystemExit, match=r'folders of recordings .* one for each class, are looked for; there are none'
+    ):
+        tool.main(['--recordings', str(tmp_path / 'real' / 'cat'), '--out', str(tmp_path / 'none')])
