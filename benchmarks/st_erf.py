@@ -117,15 +117,35 @@ def core(model, layers: list, images) -> np.ndarray:
     return np.stack([results[n].samples[:, 0] for n in layers], axis=1)
 
 
+def parts(model, layers: list, images, clock) -> list[float]:
+    """Return the seconds of the script's forward pass, and of its backward passes, first layer first."""
+    model.requires_grad_(False)
+    x = images[0].float()[None].requires_grad_()
+    times = [clock()]
+    outputs = run_to(model, layers, x)
+    times.append(clock())
+    while outputs:
+        y, seed = outputs.pop()
+        torch.autograd.grad(y, x, seed, retain_graph=bool(outputs))
+        times.append(clock())
+    forward, *backward = np.diff(times)
+    return [forward, *backward[::-1]]
+
+
 def measure_one(args: argparse.Namespace) -> None:
     """Time one procedure with one model in this process; write its maps."""
-    (name,), procedure = args.models, args.procedure
+    (name, *_), procedure = args.models, args.procedure or 'script'
     torch.set_num_threads(args.threads)
     model = build(name)
     work = globals()[procedure]
     work(model, MODELS[name], Noise(1, (3, 64, 64)))  # warm up
     images = Noise(1 if procedure == 'passes' else args.num, (3, args.size, args.size))
     clock = time.process_time if args.cpu else time.perf_counter
+    if args.parts:
+        script(model, MODELS[name], Noise(1, images.shape))  # warm up
+        found = ' '.join(f'{seconds:.2f}' for seconds in parts(model, MODELS[name], images, clock))
+        print(f'{name} {args.size}x{args.size}, forward pass and backward passes of the layers, s: {found}')
+        return
     start = clock()
     maps = work(model, MODELS[name], images)
     seconds = (clock() - start) / len(images)
@@ -143,10 +163,11 @@ def main() -> None:
     parser.add_argument(
         '--cpu', action='store_true', help='count CPU seconds, for a machine that others use; with --threads 1'
     )
+    parser.add_argument('--parts', action='store_true', help="only time the passes of one model's script")
     parser.add_argument('--procedure', choices=PROCEDURES, help=argparse.SUPPRESS)
     parser.add_argument('--out', help='also write the numbers to this JSON file')
     args = parser.parse_args()
-    if args.procedure:
+    if args.procedure or args.parts:
         measure_one(args)
         return
     table = {}
