@@ -1,9 +1,11 @@
 """Spiking building blocks on torch and spikingjelly alone."""
 
+from .ilif import ILIF
 from .layers import SpikeConv2d, SpikeConvTranspose2d, SpikeLinear
-from .neurons import IF, ILIF, LIF, NEURONS, PLIF, Izhikevich, build_neuron, half_threshold
+from .neurons import NEURONS, build_neuron, half_threshold
 from .reparam import SpikeRepConv, fold_norms
 from .surrogates import SURROGATES, build_surrogate
+from .threshold import IF, LIF, PLIF, Izhikevich
 from .time import fold, rate, unfold
 
 __all__ = [

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from .ilif import ILIF
 from .layers import SPIKING_LAYERS, SpikeConv2d, like_weight
-from .neurons import ILIF, build_neuron
+from .neurons import build_neuron
 
 
 class SpikeRepConv(nn.Module):

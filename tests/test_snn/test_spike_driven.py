@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from mmsterf.models.attention import SSA, MaskSDSA
 from mmsterf.models.backbones import MetaSDT, MetaSDTv2, Spikformer
+from mmsterf.models.lif_attention import SSA, MaskSDSA
 from mmsterf.models.mixers import RasterLinear
 from mmsterf.snn import ILIF, LIF, SpikeConv2d, SpikeConvTranspose2d, SpikeLinear, fold_norms
 from mmsterf.snn.spike_driven import is_spike_driven, spike_driven, watch_inputs
