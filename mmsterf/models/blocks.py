@@ -17,8 +17,8 @@ from mmsterf.ranges import check_number
 from mmsterf.registry import build
 from mmsterf.snn import build_neuron
 
-from .attention import SDSA
 from .mixers import conv_norm, spike_conv_norm
+from .sdsa import SDSA
 
 
 class SepConv(nn.Sequential):

@@ -97,7 +97,7 @@ def test_saturated_attention_is_named(tmp_path, capfd):
 
     from mmengine.logging import MMLogger
 
-    from mmsterf.models.attention import SDSA
+    from mmsterf.models.sdsa import SDSA
 
     MMLogger.get_instance('saturated', logger_name='saturated')
     told = {}

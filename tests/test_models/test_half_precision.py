@@ -8,7 +8,7 @@ import torch
 from test_seg_running import config
 
 from mmsterf.models import MetaSDT, MetaSDTv2, QKFormer, SpikeDrivenTransformer, Spikformer
-from mmsterf.models.attention import SDSA
+from mmsterf.models.sdsa import SDSA
 from mmsterf.snn import SpikeRepConv
 
 SMALL = {'embed_dims': (16, 16, 32, 32)}

@@ -8,7 +8,7 @@ from mmengine.registry import MODELS
 
 from mmsterf.checkpoint import convert, drop_heads, names_lif, to_published
 from mmsterf.models import MetaSDT, MetaSDTv2, QKFormer, SpikeDrivenTransformer, Spikformer
-from mmsterf.models.attention import PooledMaskSDSA
+from mmsterf.models.lif_attention import PooledMaskSDSA
 from mmsterf.snn import NEURONS, rate, unfold
 
 DIMS = (16, 32, 64, 96)
@@ -108,7 +108,7 @@ def test_spikes_widen_in_event_mode():
     attn = PooledMaskSDSA(8, num_heads=2).eval()
     h, w, half = 4, 5, 4
     q, k, v = ((torch.rand(1, 8, h, w) < p).float() for p in (0.3, 0.05, 0.3))
-    y = attn._product(*(part.unflatten(1, (2, half)).flatten(3) for part in attn._parts(torch.cat([q, k, v], 1))))
+    y = attn._product(*(part.unflatten(1, (2, half)).flatten(3) for part in attn._maps((q, k, v))))
     assert y.shape == (1, 2, half, h * w)
 
     def widened(table):

@@ -8,9 +8,9 @@ from mmsterf.errors import InvalidInput
 from mmsterf.ranges import check_count
 from mmsterf.registry import MODELS
 
-from ..attention import check_scale
 from ..blocks import ResidualBlock, attention_block, conv_block
 from ..mixers import conv_norm, spike_conv_norm
+from ..sdsa import check_scale
 from .base import SpikingBackbone, drop_path_rates
 
 ARCHS = {

@@ -5,8 +5,8 @@ from typing import Union
 from mmsterf.errors import InvalidInput
 from mmsterf.registry import MODELS
 
-from ..attention import RepSDSA
 from ..blocks import ResidualBlock, conv_block, transformer_block
+from ..sdsa import RepSDSA
 from .meta_sdt import NUM_HEADS, MetaSDT
 
 ARCHS = {

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from mmsterf.ranges import check_count
 from mmsterf.registry import MODELS
 
-from ..attention import SSA, TokenAttention
 from ..blocks import embed_layer, transformer_block
+from ..lif_attention import SSA, TokenAttention
 from .base import SpikingBackbone, drop_path_rates, named_size
 
 STRIDES = (4, 8, 16)

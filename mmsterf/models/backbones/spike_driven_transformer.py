@@ -4,8 +4,8 @@ from collections import OrderedDict
 
 from mmsterf.registry import MODELS
 
-from ..attention import MaskSDSA, PooledMaskSDSA
 from ..blocks import ResidualBlock, embed_layer, transformer_block
+from ..lif_attention import MaskSDSA, PooledMaskSDSA
 from ..mixers import spike_conv_norm
 from .spikformer import NUM_HEADS, PlainBackbone
 

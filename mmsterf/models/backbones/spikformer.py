@@ -8,8 +8,8 @@ from torch import nn
 from mmsterf.ranges import check_count
 from mmsterf.registry import MODELS
 
-from ..attention import SSA
 from ..blocks import ResidualBlock, embed_layer, transformer_block
+from ..lif_attention import SSA
 from .base import SpikingBackbone, drop_path_rates, named_size
 
 ARCHS = {'6-512': (512, 6), '8-384': (384, 8), '8-512': (512, 8), '8-768': (768, 8), '10-512': (512, 10)}
