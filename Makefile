@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 # One computing thread in each process of the tests: two on two busy cores spin.
 export PYTHONWARNINGS := ignore::UserWarning,ignore::DeprecationWarning,ignore::FutureWarning
 
-.PHONY: env test fuzz soak survey demo demo-seg demo-events demo-own docs lint clean
+.PHONY: env test fuzz soak survey demo demo-seg demo-events demo-own docs lint clean exports
 env: $(READY)
 
 $(READY): requirements/lock.txt requirements/install.sh setup.py mmsterf.pth
@@ -20,8 +20,10 @@ lint: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 
+# make test DEVICE=cuda: what a GPU computes differently (kernels, heads) is compared with the CPU there.
+DEVICE ?= cpu
 test: lint
-	OMP_NUM_THREADS=1 $(RUN) -m pytest
+	OMP_NUM_THREADS=1 $(RUN) -m pytest --device $(DEVICE)
 
 # Bad inputs of every tool; the last line is the pass rate. `make test` runs a sample of them.
 fuzz: $(READY)
@@ -30,6 +32,10 @@ fuzz: $(READY)
 # Trainings killed at random moments and resumed; the last line is the rate.
 soak: $(READY)
 	OMP_NUM_THREADS=1 CUDA_VISIBLE_DEVICES= $(RUN) tests/soak
+
+# Every config exported to ONNX and OpenVINO; the last line is the number.
+exports: $(READY)
+	OMP_NUM_THREADS=1 CUDA_VISIBLE_DEVICES= $(RUN) tests/exports
 
 # ST-ERF of every config family of mmdet and mmseg; the last line is the total. Goes on where it was stopped.
 survey: $(READY)

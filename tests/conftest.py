@@ -51,6 +51,25 @@ class Golden:
         return float(np.abs(value.reshape(expected.shape) - expected).max())
 
 
+def pytest_addoption(parser) -> None:
+    """``pytest --device cuda``: where the tests that take the fixture `device` compute."""
+    parser.addoption('--device', default='cpu', help='cpu or cuda, for the tests of devices')
+
+
+def pytest_configure(config) -> None:
+    name = config.getoption('--device')
+    if name not in ('cpu', 'cuda'):
+        raise pytest.UsageError(f'--device must be cpu or cuda, got {name!r}')
+    if name == 'cuda' and not torch.cuda.is_available():
+        raise pytest.UsageError('--device cuda: there is no CUDA device here')
+
+
+@pytest.fixture
+def device(request) -> str:
+    """The device of ``make test DEVICE=...``."""
+    return request.config.getoption('--device')
+
+
 @pytest.fixture
 def golden():
     """Load golden data by name: ``golden('backbone_srb_r4')``."""

@@ -39,7 +39,8 @@ def parse(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     add('--every', type=arguments.count, default=1, help='of videos and recordings, every how many frames (default 1)')
     add('--sensor', type=arguments.side, nargs=2, metavar=('H', 'W'), help='of event recordings that do not say it')
     add('--device', type=arguments.device, help='cpu, cuda:0, ... (default: an accelerator if there is one)')
-    add('--backend', choices=('torch', 'onnxruntime', 'openvino'), default='torch', help='runtime of the backbone')
+    add('--backend', choices=('torch', 'onnxruntime', 'openvino'), default='torch', help='runtime of the networks')
+    add('--precision', choices=('f32', 'bf16'), default='f32', help='of --backend openvino (default f32)')
     add('--force', action='store_true', help='overwrite files in --out')
     add_cfg_options(parser)
     return parser.parse_args(argv)
@@ -57,6 +58,10 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     from mmsterf.errors import InvalidInput
     from mmsterf.inference.items import Items
 
+    if args.backend != 'torch' or args.precision != 'f32':
+        from mmsterf.deploy import check_backend
+
+        check_backend(args.backend, args.precision)
     keep_freed_memory()
     allow_mmengine_checkpoints()
     cfg = load_config(args.config, args.cfg_options)
@@ -68,7 +73,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
 
         predictor = Predictor(cfg, args.checkpoint, args.device)
         if args.backend != 'torch':
-            _use_backend(predictor, args.backend, items)
+            _use_backend(predictor, args, items)
         failed, number = _predict(predictor, items, out, args.score)
     if failed:
         if len(failed) == 1:
@@ -78,12 +83,11 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         raise InvalidInput(f'{len(failed)} of {len(failed) + number} inputs could not be read, see above')
 
 
-def _use_backend(predictor, backend: str, items) -> None:
-    """Let another runtime run the backbone, exported with the first image that can be read."""
+def _use_backend(predictor, args: argparse.Namespace, items) -> None:
+    """Let another runtime run the networks, exported with the first image that can be read."""
     item = next((item for item in items if not item.error), None)
     if item is not None:
-        worst = predictor.use_backend(backend, item)
-        print(f'backbone in {backend}: largest difference from PyTorch {worst:.2g}, on the first image', flush=True)
+        print(predictor.use_backend(args.backend, item, args.precision) + ', on the first image', flush=True)
 
 
 def _predict(predictor, items, out: Path, score: float) -> tuple:

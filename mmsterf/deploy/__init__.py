@@ -1,8 +1,22 @@
 """Networks out of PyTorch: exported, written as ONNX, OpenVINO IR or torch.export, and run by other runtimes."""
 
-from .compiled import compiled
 from .exporting import FORMATS, export_program, write
-from .parts import PARTS, networks
-from .runtimes import BACKENDS, runtime
+from .models import compiled, describe_differences, inputs_of
+from .parts import PARTS, networks, prepared
+from .runtimes import BACKENDS, PRECISIONS, check_backend, runtime
 
-__all__ = ['BACKENDS', 'FORMATS', 'PARTS', 'compiled', 'export_program', 'networks', 'runtime', 'write']
+__all__ = [
+    'BACKENDS',
+    'FORMATS',
+    'PARTS',
+    'PRECISIONS',
+    'check_backend',
+    'compiled',
+    'describe_differences',
+    'export_program',
+    'inputs_of',
+    'networks',
+    'prepared',
+    'runtime',
+    'write',
+]

@@ -29,8 +29,10 @@ def describe(
     """
     model = network.model
     backbone = getattr(model, 'backbone', model)
-    free = {'none': (), 'batch': (0,), 'size': (0, 2, 3)}[dynamic]
-    shape = [None if axis in free else side for axis, side in enumerate((1, *network.shape))]
+    whole = network.example(1).shape
+    batch = len(whole) - 4  # behind the time steps of a sequence
+    free = {'none': (), 'batch': (batch,), 'size': (batch, batch + 2, batch + 3)}[dynamic]
+    shape = [None if axis in free else side for axis, side in enumerate(whole)]
     facts = {
         'config': Path(config).name,
         'checkpoint': Path(checkpoint).name if checkpoint else None,
@@ -52,10 +54,10 @@ def describe(
 
 def _output_name(network: Network, index: int, count: int, part: str, name: str) -> str:
     if name:
-        names = {'box': ('cls_score', 'bbox_pred'), 'mask': ('mask_logits',)}[name]
+        names = {'box': ('cls_score', 'bbox_pred'), 'mask': ('mask_logits',)}[name.rstrip('0123456789')]
         return names[index] if index < len(names) else f'output{index}'
     head = next((h for h in DENSE if isinstance(getattr(network.model, h, None), nn.Module)), None)
-    if part in ('dense', 'model') and head == 'decode_head':
+    if part in ('dense', 'model') and head in ('decode_head', 'head'):
         return 'logits' if count == 1 else f'logits{index}'
     if part not in ('dense', 'model'):
         return f'map{index}'

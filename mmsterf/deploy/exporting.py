@@ -22,13 +22,14 @@ def export_program(network: nn.Module, example: Tensor, dynamic: str = 'none') -
 
     Args:
         network (nn.Module): In evaluation mode, folded (`mmsterf.snn.fold_norms`); takes one tensor.
-        example (Tensor): An input; its first axis has at least 2 entries where it is to be free.
+        example (Tensor): An input (N, C, H, W) or (T, N, C, H, W); N is at least 2 where it is to be free.
         dynamic (str): 'none'; 'batch' leaves the number of images or regions free; 'size' the height and width too.
 
     Raises:
         InvalidInput: Names the operation that cannot be exported.
     """
-    axes = {'none': (), 'batch': (0,), 'size': (0, 2, 3)}[dynamic]
+    batch = example.dim() - 4  # behind the time steps of a sequence
+    axes = {'none': (), 'batch': (batch,), 'size': (batch, batch + 2, batch + 3)}[dynamic]
     shapes = (dict.fromkeys(axes, Dim.AUTO),) if axes else None
     try:
         with torch.no_grad(), warnings.catch_warnings():

@@ -13,6 +13,12 @@ from .exporting import FORMATS, convert, package
 
 BACKENDS = ('openvino', 'onnxruntime', 'torch')
 PRECISIONS = ('f32', 'bf16')
+PACKAGES = {
+    'openvino': {'openvino': 'openvino'},
+    'onnxruntime': {'onnx': 'onnx', 'onnxscript': 'onnx', 'onnxruntime': 'onnx'},
+    'torch': {},
+}
+"""What each backend needs, and the extra that has it."""
 
 
 def backend_of(file: Path) -> str:
@@ -25,6 +31,20 @@ def backend_of(file: Path) -> str:
     if kind is None:
         raise InvalidInput(f'{file} must end in one of {", ".join(FORMATS.values())}')
     return {'onnx': 'onnxruntime'}.get(kind, kind)
+
+
+def check_backend(backend: str, precision: str = 'f32') -> None:
+    """Refuse a backend or precision that is none, or whose packages are absent.
+
+    Raises:
+        InvalidInput: With the choices, or the package.
+    """
+    if backend not in BACKENDS:
+        raise InvalidInput(f'backend must be one of {", ".join(BACKENDS)}, got {backend!r}')
+    if precision not in PRECISIONS or (precision != 'f32' and backend != 'openvino'):
+        raise InvalidInput(f'precision must be f32, or bf16 with openvino; got {precision!r} with {backend}')
+    for name, extra in PACKAGES[backend].items():
+        package(name, extra)
 
 
 def runtime(source: Union[Path, ExportedProgram], backend: str, threads: Optional[int] = None, precision: str = 'f32'):
@@ -42,10 +62,7 @@ def runtime(source: Union[Path, ExportedProgram], backend: str, threads: Optiona
     Raises:
         InvalidInput: If the backend is unknown, absent, or does not take the source.
     """
-    if backend not in BACKENDS:
-        raise InvalidInput(f'backend must be one of {", ".join(BACKENDS)}, got {backend!r}')
-    if precision not in PRECISIONS or (precision != 'f32' and backend != 'openvino'):
-        raise InvalidInput(f'precision must be f32, or bf16 with openvino; got {precision!r} with {backend}')
+    check_backend(backend, precision)
     threads = threads or torch.get_num_threads()
     return _LOADERS[backend](source, threads, precision)
 

@@ -33,10 +33,12 @@ from .runner import build_runner
 from .sequences import check_sequences
 from .settings import check_settings
 from .testing import (
+    BackendHook,
     FoldHook,
     ShowDirHook,
     SpikeDrivenHook,
     augment_at_test_time,
+    check_backend_arguments,
     check_predictions,
     draw_events,
     show_predictions,
@@ -118,7 +120,19 @@ def test(argv: Optional[Sequence[str]] = None) -> dict:
         '--spike-driven', action='store_true', help='expand integer counts into binary spikes in front of every weight'
     )
     parser.add_argument('--fold', action='store_true', help='fold RepConv and batch norms into convolutions first')
+    parser.add_argument(
+        '--backend',
+        choices=['torch', 'onnxruntime', 'openvino'],
+        default='torch',
+        help='runtime of the networks, folded; data and results are prepared in PyTorch as ever',
+    )
+    parser.add_argument(
+        '--precision', choices=['f32', 'bf16'], default='f32', help='of --backend openvino (default f32)'
+    )
     args = _parse(parser, argv)
+    elsewhere = args.backend != 'torch' or args.precision != 'f32'
+    if elsewhere:
+        check_backend_arguments(args)
     keep_freed_memory()
     allow_mmengine_checkpoints()
     check_checkpoint(args.checkpoint)
@@ -143,6 +157,8 @@ def test(argv: Optional[Sequence[str]] = None) -> dict:
         check_weights(runner.model, args.checkpoint)
         if args.fold:
             runner.register_hook(FoldHook())
+        if elsewhere:
+            runner.register_hook(BackendHook(args.backend, args.precision))
         if args.spike_driven:
             runner.register_hook(SpikeDrivenHook())
         if args.show_dir:

@@ -4,9 +4,11 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Optional
 
+import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
+from mmengine.model import BaseTTAModel
 from mmengine.runner import Runner
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -135,6 +137,14 @@ class ShowDirHook(Hook):
         runner.visualizer.add_datasample = add_datasample
 
 
+def _innermost(runner: Runner) -> tuple:
+    """The runner's model inside its wrappers, behind the object and the name of the attribute that holds it."""
+    holder, name = runner, 'model'
+    while hasattr(getattr(holder, name), 'module'):
+        holder, name = getattr(holder, name), 'module'
+    return holder, name, getattr(holder, name)
+
+
 class FoldHook(Hook):
     """Folds the model's RepConv and batch norms before it is tested, see `mmsterf.snn.fold_norms`.
 
@@ -147,14 +157,49 @@ class FoldHook(Hook):
         """Put a folded copy in the place of the runner's model, inside its wrappers if it has any."""
         from mmsterf.snn import fold_norms
 
-        holder, name = runner, 'model'
-        while hasattr(getattr(holder, name), 'module'):
-            holder, name = getattr(holder, name), 'module'
-        model = getattr(holder, name)
+        holder, name, model = _innermost(runner)
         folded = fold_norms(model)
         before, after = (sum(isinstance(m, _BatchNorm) for m in part.modules()) for part in (model, folded))
         print_log(f'--fold: {before} batch norms before, {after} after', logger='current')
         setattr(holder, name, folded)
+
+
+def check_backend_arguments(args) -> None:
+    """Check --backend and --precision of a command line before anything is read.
+
+    Raises:
+        InvalidInput: If they do not go together, with --spike-driven, or the runtime is absent.
+    """
+    from mmsterf.deploy import check_backend
+
+    check_backend(args.backend, args.precision)
+    if args.spike_driven:
+        raise InvalidInput(
+            f'--spike-driven looks into PyTorch, which --backend {args.backend} leaves: give one of them'
+        )
+
+
+class BackendHook(Hook):
+    """Tests with the networks in another runtime, exported with the first image; see `mmsterf.deploy.compiled`."""
+
+    priority = 'LOWEST'
+
+    def __init__(self, backend: str, precision: str = 'f32') -> None:
+        self.backend, self.precision = backend, precision
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Put a copy whose networks are compiled in the place of the runner's model, inside its wrappers."""
+        from mmsterf.deploy import compiled, describe_differences, inputs_of
+
+        holder, name, model = _innermost(runner)
+        loader = runner.test_loop.dataloader
+        data = loader.collate_fn([loader.dataset[0]])
+        if holder is not runner and isinstance(holder, BaseTTAModel):
+            data = {key: value[0] for key, value in data.items()}
+        with torch.no_grad():
+            found = compiled(model, self.backend, inputs_of(model, data), self.precision)
+        print_log(f'--backend: {describe_differences(found, self.backend)}, on the first image', logger='current')
+        setattr(holder, name, found)
 
 
 class SpikeDrivenHook(Hook):

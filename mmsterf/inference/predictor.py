@@ -27,7 +27,6 @@ from .pictures import colours
 
 TASKS = {'mmdet': 'det', 'mmseg': 'seg', 'mmpretrain': 'cls'}
 VISUALIZERS = {'mmdet': 'DetLocalVisualizer', 'mmseg': 'SegLocalVisualizer', 'mmpretrain': 'UniversalVisualizer'}
-LARGEST_DIFFERENCE = 1e-4
 
 
 class Predictor:
@@ -130,31 +129,25 @@ class Predictor:
         return data[1] if self.scope == 'mmdet' else data
 
     @torch.no_grad()
-    def use_backend(self, backend: str, item: Item) -> float:
-        """Let another runtime run the backbone, folded, at any size of images; neck and heads stay in PyTorch.
+    def use_backend(self, backend: str, item: Item, precision: str = 'f32') -> str:
+        """Let another runtime run the networks, folded, at any size of images; see `mmsterf.deploy.compiled`.
 
         Args:
             backend (str): One of `mmsterf.deploy.BACKENDS`.
             item (Item): To export and to compare with.
+            precision (str): 'f32', or 'bf16' with OpenVINO.
 
         Returns:
-            float: Largest difference of the maps from PyTorch's, relative to the largest value of a map.
+            str: A line on what runs there, and the differences from PyTorch.
 
         Raises:
-            InvalidInput: If the backbone cannot be exported, the runtime is absent, or the maps are others.
+            InvalidInput: If a network cannot be exported, the runtime is absent, or results are others.
         """
-        from mmsterf.deploy import compiled
+        from mmsterf.deploy import compiled, describe_differences, inputs_of
 
-        inputs = self.model.data_preprocessor(self._prepared(item), False)['inputs']
-        expected = self.model.backbone(inputs)
-        backbone = compiled(self.model.backbone, backend, inputs)
-        worst = max(float((a - b).abs().max() / b.abs().max().clamp(min=1)) for a, b in zip(backbone(inputs), expected))
-        if not worst <= LARGEST_DIFFERENCE:
-            raise InvalidInput(
-                f'the backbone in {backend} differs from PyTorch by {worst:.2g}, more than {LARGEST_DIFFERENCE}'
-            )
-        self.model.backbone = backbone
-        return worst
+        inputs = inputs_of(self.model, self._prepared(item))
+        self.inferencer.model = self.model = compiled(self.model, backend, inputs, precision)
+        return describe_differences(self.model, backend)
 
 
 @contextmanager

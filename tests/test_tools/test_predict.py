@@ -1,6 +1,5 @@
 """tools/predict.py and tools/browse.py in all three tasks, by their main(), on digit scenes and small random models."""
 
-import copy
 import json
 import re
 import runpy
@@ -16,6 +15,7 @@ from mmengine.registry import MODELS, DefaultScope
 from PIL import Image
 from tiny_tasks import ROOT
 
+from mmsterf.deploy import runtimes
 from mmsterf.engine import cli
 from mmsterf.inference.items import Items
 from mmsterf.inference.pictures import colours, lines_of, zoom_of
@@ -204,33 +204,64 @@ def test_label_maps_are_those_of_the_stock_inferencer(task, scenes, tmp_path, ca
     assert video.get(cv2.CAP_PROP_FRAME_WIDTH) == 768 < video.get(cv2.CAP_PROP_FRAME_HEIGHT)
 
 
-def test_backend(task, scenes, tmp_path, capsys, monkeypatch):
-    """Exports are tested in test_deploy: here the backbone stands in for itself, right and wrong."""
+@pytest.mark.parametrize('name', ['det', 'seg', 'cls'])
+def test_backend(name, task, scenes, tmp_path, capsys, monkeypatch):
+    """predict.py and test.py let another runtime run the networks: here torch.export's own."""
+    config, checkpoint = task(name)
+    file, exported = sorted(scenes.glob('*.jpg'))[0], tmp_path / 'exported'
+    monkeypatch.setattr('mmsterf.deploy.runtimes._LOADERS', {'openvino': runtimes._torch})
+    for out, flags in ((tmp_path / 'torch', []), (exported, ['--backend', 'openvino'])):
+        tool('predict', config, checkpoint, file, '--out', out, *flags)
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith('openvino runs '))
+    head = {'det': 'rpn_head', 'seg': 'decode_head', 'cls': 'backbone + head'}[name]
+    assert head in line and line.endswith('differences from PyTorch, on the first image')
+    kinds = {'det': 'predictions.*.json', 'seg': 'label_maps/*.png', 'cls': 'predictions.json'}
+    files = sorted(exported.glob(kinds[name]))
+    assert files
+    for path in files:
+        _assert_alike(path, tmp_path / 'torch' / path.relative_to(exported))
+
+
+def _assert_alike(path: Path, expected: Path) -> None:
+    if path.suffix == '.png':
+        found, wanted = (np.asarray(Image.open(p)) for p in (path, expected))
+        assert (found == wanted).mean() > 0.99
+        return
+    found, wanted = (json.loads(p.read_text()) for p in (path, expected))
+    assert len(found) == len(wanted) > 0
+    for a, b in zip(found, wanted):
+        assert a['score'] == pytest.approx(b['score'], abs=1e-3)
+        assert a.get('bbox', 0) == pytest.approx(b.get('bbox', 0), abs=0.05)
+
+
+@pytest.mark.parametrize('name', ['det', 'seg'])
+def test_tested_by_another_runtime(name, task, tmp_path, monkeypatch):
+    config, checkpoint = task(name)
+    runs = []
+
+    def counted(*args):
+        run = runtimes._torch(*args)
+        return lambda x: runs.append(x.shape) or run(x)
+
+    monkeypatch.setattr('mmsterf.deploy.runtimes._LOADERS', {'openvino': counted})
+    found = []
+    for flags in ([], ['--backend', 'openvino']):
+        assert not runs
+        found.append(cli.test([str(config), str(checkpoint), '--work-dir', str(tmp_path / 'work'), *flags]))
+    assert sum(shape[-1] % 16 == 0 for shape in runs) >= 2  # whole images: compared, then tested
+    assert found[0].keys() == found[1].keys() and len(found[0]) > 2
+    for key, value in found[0].items():
+        assert found[1][key] == pytest.approx(value, abs=0.5 if name == 'seg' else 0.005, nan_ok=True), key
+
+
+def test_backends_that_cannot_be(task, tmp_path):
     config, checkpoint = task('seg')
-    file, asked = sorted(scenes.glob('*.jpg'))[0], []
-
-    class Compiled(torch.nn.Module):
-        def __init__(self, backbone, backend, example, error=0.0):
-            super().__init__()
-            asked.append((backend, tuple(example.shape)))
-            self.backbone, self.error, self.calls = copy.deepcopy(backbone), error, 0
-
-        def forward(self, x):
-            self.calls += 1
-            asked.append(self.calls)
-            return tuple(out + self.error for out in self.backbone(x))
-
-    tool('predict', config, checkpoint, file, '--out', tmp_path / 'torch')
-    monkeypatch.setattr('mmsterf.deploy.compiled', Compiled)
-    tool('predict', config, checkpoint, file, '--out', tmp_path / 'other', '--backend', 'openvino')
-    assert asked == [('openvino', (1, 3, 80, 80)), 1, 2]  # compared, then used
-    assert 'backbone in openvino: largest difference from PyTorch 0, on the first image' in capsys.readouterr().out
-    maps = [(tmp_path / name / f'label_maps/{file.stem}.png').read_bytes() for name in ('torch', 'other')]
-    assert maps[0] == maps[1]
-    monkeypatch.setattr('mmsterf.deploy.compiled', lambda *args: Compiled(*args, error=1.0))
-    with pytest.raises(SystemExit, match='the backbone in onnxruntime differs from PyTorch by'):
-        tool('predict', config, checkpoint, file, '--out', tmp_path / 'wrong', '--backend', 'onnxruntime')
-    assert not (tmp_path / 'wrong').exists()
+    for flags, text in (
+        (['--precision', 'bf16'], "precision must be f32, or bf16 with openvino; got 'bf16' with torch"),
+        (['--backend', 'onnxruntime', '--spike-driven'], '--spike-driven looks into PyTorch'),
+    ):
+        with pytest.raises(SystemExit, match=re.escape(text)):
+            cli.test([str(config), str(checkpoint), *flags])
 
 
 def test_images_of_all_kinds(task, scenes, tmp_path, capsys):

@@ -53,20 +53,19 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     import torch
 
     from mmsterf.analysis.loading import load_model
-    from mmsterf.deploy import networks
-    from mmsterf.deploy.exporting import FORMATS, package
+    from mmsterf.deploy import check_backend, networks, prepared
+    from mmsterf.deploy.exporting import FORMATS
+    from mmsterf.deploy.runtimes import backend_of
     from mmsterf.engine.outputs import check_new_file
     from mmsterf.errors import InvalidInput
-    from mmsterf.snn import fold_norms
 
     ending = FORMATS[args.format]
+    check_backend(backend_of(Path(f'x{ending}')))
     out = Path(args.out or Path('work_dirs/export', Path(args.config).stem + ending))
-    for name in {'onnx': ('onnx', 'onnxscript', 'onnxruntime'), 'openvino': ('openvino',)}.get(args.format, ()):
-        package(name, args.format)
     if out.suffix != ending:
         raise InvalidInput(f'--out {out}: files of --format {args.format} end in {ending}')
     cfg, model = load_model(args.config, args.checkpoint, args.seed, args.cfg_options)
-    parts = networks(fold_norms(model), args.part, tuple(args.size))
+    parts = networks(prepared(model), args.part, tuple(args.size))
     files = {name: out.with_name(f'{out.stem}_{name}{ending}') if name else out for name in parts}
     for file in files.values():
         check_new_file('--out', file, args.force)
@@ -92,7 +91,7 @@ def _export(network, file: Path, args: argparse.Namespace, cfg, name: str) -> fl
     from mmsterf.erf import replace_file
 
     dynamic = 'batch' if name else 'size' if args.dynamic else 'none'
-    example = torch.randn(1 if dynamic == 'none' else 2, *network.shape)
+    example = network.example(1 if dynamic == 'none' else 2)
     with torch.no_grad():
         expected = [value.numpy() for value in network(example)]
     facts = describe(network, expected, name, args.part, dynamic, args.config, args.checkpoint, cfg)

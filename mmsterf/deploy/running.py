@@ -1,0 +1,101 @@
+"""A module whose tensors go through another runtime."""
+
+import tempfile
+from pathlib import Path
+from typing import Callable, Optional
+
+import torch
+from torch import Tensor, nn
+
+from mmsterf.errors import InvalidInput
+
+from .exporting import export_program, write
+from .parts import Network, flat
+from .runtimes import runtime
+
+LARGEST_DIFFERENCE = 0.01
+"""Of a network's outputs from PyTorch's, relative (Euclidean norms). Rounding alone gives 1e-6; a count on an edge that
+rounds the other way more, at its place; a wrong graph about 1."""
+
+
+class Compiled(nn.Module):
+    """A function of a folded module, run by another runtime: takes and returns tensors as the function does.
+
+    Runs the example in PyTorch and in the runtime, and compares.
+
+    Args:
+        model (nn.Module): In evaluation mode; not kept.
+        backend (str): One of `mmsterf.deploy.BACKENDS`.
+        example (Tensor): (N, C, H, W), or a sequence (T, N, C, H, W). Later inputs may have other numbers of images,
+            heights and widths.
+        precision (str): 'f32', or 'bf16' with OpenVINO.
+        function (Callable, optional): ``function(model, x)``, to nested tuples of tensors; calls the model by default.
+        free (str): Which axes of later inputs are free, see `export_program`.
+
+    Attributes:
+        difference (float): Of the outputs for the example from PyTorch's, as `difference` has it.
+
+    Raises:
+        InvalidInput: If it cannot be exported, the runtime is absent, or differs by more than `LARGEST_DIFFERENCE` in
+            'f32'.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        backend: str,
+        example: Tensor,
+        precision: str = 'f32',
+        function: Optional[Callable] = None,
+        free: str = 'size',
+    ) -> None:
+        super().__init__()
+        if not isinstance(example, Tensor) or example.dim() not in (4, 5):
+            raise InvalidInput(
+                f'example must be a tensor (N, C, H, W) or (T, N, C, H, W), got {type(example).__name__}'
+                + (f' {tuple(example.shape)}' if isinstance(example, Tensor) else '')
+            )
+        function = function or (lambda m, x: m(x))
+        network = Network(model, function, tuple(example.shape[-3:])).eval()
+        example = example.detach().cpu().float()
+        batch = example.dim() - 4
+        # With one image an exported graph would be one of one image.
+        pair = example if example.shape[batch] > 1 else torch.cat([example, example], batch)
+        with torch.no_grad():
+            expected = function(model, pair)
+        self._structure = _structure(expected)
+        program = export_program(network, pair, free)
+        self._folder: Optional[tempfile.TemporaryDirectory] = None
+        source = program
+        if backend == 'onnxruntime':
+            self._folder = tempfile.TemporaryDirectory(prefix='mmsterf_')
+            source = write(program, 'onnx', Path(self._folder.name, 'model.onnx'))
+        self._run = runtime(source, backend, precision=precision)
+        self.difference = difference(self(pair), expected)
+        if precision == 'f32' and not self.difference <= LARGEST_DIFFERENCE:
+            raise InvalidInput(
+                f'{type(model).__name__} in {backend} differs from PyTorch by {self.difference:.2g}, more than '
+                f'{LARGEST_DIFFERENCE}'
+            )
+
+    def forward(self, x: Tensor):
+        arrays = self._run(x.detach().float().cpu().contiguous().numpy())
+        return _fill(self._structure, iter([torch.from_numpy(array).to(x) for array in arrays]))
+
+
+def difference(found, expected) -> float:
+    """Largest relative difference (Euclidean norms) of tensors in nested tuples; of what is zero, the absolute one."""
+    worst = 0.0
+    for a, b in zip(flat(found), flat(expected)):
+        norm = float(b.norm())
+        worst = max(worst, float((a - b).norm()) / (norm if norm else 1.0))
+    return worst
+
+
+def _structure(value):
+    """Nested tuples and lists, None where a tensor was."""
+    return None if isinstance(value, Tensor) else type(value)(_structure(item) for item in value)
+
+
+def _fill(structure, tensors):
+    return next(tensors) if structure is None else type(structure)(_fill(item, tensors) for item in structure)
