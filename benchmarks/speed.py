@@ -1,122 +1,100 @@
-"""Speed and memory of MetaSDT: before and after each optimisation, against ANN backbones, and against the machine.
+"""Speed and memory of MetaSDT: each optimisation, each runtime, against ANN backbones, and against the machine.
 
-    python benchmarks/speed.py [--arch tiny] [--mixer MLPixer] [--runs 5] [--threads 2] [--out FILE.json]
+    python benchmarks/speed.py [--arch tiny] [--mixer MLPixer] [--runs 5] [--threads 2] [--device cuda]
+                               [--out FILE.json] [--minutes 5]
 
 Prints Markdown tables. Each case runs in a process of its own, so that its peak memory is its own; times are medians of
-single runs after a warm-up, memory is the peak resident memory of the process. Ratios within one run of this program
-are comparable, absolute times are the machine's.
+single runs after a warm-up, memory is the peak resident memory of the process, on CUDA that of its tensors. Ratios
+within one run of this program are comparable, absolute times are the machine's. With --out, numbers are kept as they
+come, and the same command goes on where --minutes ended the one before; tables follow when all cases are there.
 """
 
 import argparse
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
 
 from mmengine.utils import track_iter_progress
+from speed_tables import ANNS, GROWN, LARGE, MIDDLE, RUNTIMES, SMALL, STEPS, report
 
-SIZES = ('400x608', '512x512', '800x1216')
-SMALL, MIDDLE, LARGE = SIZES
-STEPS = {
-    'training': ('public', 'linear', 'bytes', 'strips'),
-    'inference': ('public', 'linear', 'folded'),
-}
-"""Ways to compute the same function, each with what those before it have."""
-LAST = {mode: steps[-1] for mode, steps in STEPS.items()}
-EXPLAINED = {
-    'public': 'q k^T first, neurons save their input: as the public code',
-    'linear': '+ k^T v first',
-    'bytes': '+ neurons save one byte for each element',
-    'strips': '+ weight gradient of 7x7 depthwise convolutions in strips',
-    'folded': '+ norms and constants of neurons folded into the weights',
-}
-ANNS = {'PVTv2-b0': 'pvt', 'Swin-T': 'swin', 'ResNet-50': 'resnet'}
+from mmsterf.engine import arguments, command_line
+from mmsterf.erf import replace_file
+from mmsterf.errors import InvalidInput
 
 
-def plan() -> list:
-    """All cases as (what, mode, size)."""
-    cases = [('peak', 'inference', LARGE)]
-    for size in (MIDDLE, LARGE):
-        cases += [(step, mode, size) for mode, steps in STEPS.items() for step in steps]
-    cases += [(step, mode, SMALL) for mode, step in LAST.items()]
-    cases += [('neurons', 'training', LARGE), ('flops', 'inference', LARGE)]
-    return cases + [(ann, mode, LARGE) for ann in ANNS.values() for mode in STEPS]
+def plan(device: str) -> list:
+    """All cases as (what, mode, size, where)."""
+    # Cases whose ratios matter stand beside each other.
+    cases = [('flops', 'inference', LARGE, 'pytorch'), ('public', 'inference', LARGE, 'pytorch')]
+    cases += [(ann, 'inference', LARGE, where) for ann in ('sdt', *ANNS.values()) for where in RUNTIMES]
+    cases += [(model, 'inference', size, where) for model, size in GROWN.items() for where in RUNTIMES]
+    cases += [(step, 'inference', size, 'pytorch') for size in (MIDDLE, LARGE) for step in STEPS['inference']]
+    cases += [('sdt', 'inference', SMALL, where) for where in RUNTIMES]
+    cases += [(step, 'training', size, 'pytorch') for size in (MIDDLE, LARGE) for step in STEPS['training']]
+    cases += [('sdt', 'amp', LARGE, 'pytorch'), ('sdt', 'training', SMALL, 'pytorch')]
+    cases += [('neurons', 'training', LARGE, 'pytorch')]
+    cases += [(ann, 'training', LARGE, 'pytorch') for ann in ANNS.values()]
+    return [case for case in dict.fromkeys(cases) if device == 'cpu' or case[3] == 'pytorch']
 
 
-def table(header: list, rows: list) -> None:
-    """Print rows in Markdown."""
-    print(f'| {" | ".join(header)} |\n|{"---|" * len(header)}')
-    for row in rows:
-        print(f'| {" | ".join(str(cell) for cell in row)} |')
-    print()
-
-
-def report(found: dict) -> None:
-    """Print the tables of all results, {(what, mode, size): numbers}."""
-
-    def seconds(*case):
-        return found[case]['seconds']
-
-    for mode, steps in STEPS.items():
-        print(f'(a) {"Training step" if mode == "training" else "Inference"}, one image\n')
-        rows = []
-        for size in (MIDDLE, LARGE):
-            base = found['public', mode, size]
-            for step in steps:
-                case = found[step, mode, size]
-                speed, memory = base['seconds'] / case['seconds'], case['mb'] / base['mb']
-                cells = f'{case["seconds"]:.2f}', f'{speed:.1f}x', f'{case["mb"]:.0f}', f'{memory:.2f}'
-                rows.append((size, EXPLAINED[step], *cells))
-        table(['size', 'computed with', 's', 'faster', 'MB', 'memory'], rows)
-    print(f'(b) Growth from {SMALL} to {LARGE}, 4 times the pixels\n')
-    rows = [
-        (mode, f'{seconds(LAST[mode], mode, SMALL):.2f}', f'{seconds(LAST[mode], mode, LARGE):.2f}',
-         f'{seconds(LAST[mode], mode, LARGE) / seconds(LAST[mode], mode, SMALL):.1f}x')
-        for mode in STEPS
-    ]  # fmt: skip
-    table(['mode', f'{SMALL}: s', f'{LARGE}: s', 'growth'], rows)
-    ratio = seconds('linear', 'inference', LARGE) / seconds('folded', 'inference', LARGE)
-    print(f'(c) Folded inference at {LARGE} is {ratio:.2f} times as fast as unfolded inference.\n')
-    print(f'(d) Backbones at {LARGE}, one image; x: times of MetaSDT\n')
-    rows = []
-    for name, key in (('MetaSDT', None), *ANNS.items()):
-        cells = [name, f'{found[key or "flops", "inference", LARGE]["parameters"] / 1e6:.2f}']
-        for mode in ('inference', 'training'):
-            case, own = found[key or LAST[mode], mode, LARGE], found[LAST[mode], mode, LARGE]
-            cells += [f'{case["seconds"]:.2f}', f'{case["seconds"] / own["seconds"]:.1f}x', f'{case["mb"]:.0f}']
-        rows.append(cells)
-    table(['backbone', 'M parameters', 'inference: s', '', 'MB', 'training: s', '', 'MB'], rows)
-    peak = found['peak', 'inference', LARGE]['gflops']
-    flops, rows = found['flops', 'inference', LARGE]['gflop'], []
-    for mode, times in (('inference', 1), ('training', 3)):  # a gradient of the input and of the weight for each layer
-        rate = times * flops / seconds(LAST[mode], mode, LARGE)
-        rows.append((mode, f'{times * flops:.0f}', f'{rate:.0f}', f'{100 * rate / peak:.0f} %'))
-    print(f'(e) Share of the convolution peak, {peak:.0f} GFLOP/s, measured with a 3x3 convolution of 256 channels\n')
-    table(['mode', 'GFLOP', 'GFLOP/s', 'of the peak'], rows)
-    share = found['neurons', 'training', LARGE]['share']
-    print(f'(f) Neurons, forward and backward, take {100 * share:.0f} % of a training step at {LARGE}.')
-
-
+@command_line()
 def main() -> None:
     """Run all cases and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--arch', default='tiny')
     parser.add_argument('--mixer', default='MLPixer')
-    parser.add_argument('--runs', type=int, default=5, help='timed runs of each case (default 5)')
-    parser.add_argument('--threads', type=int, default=2)
-    parser.add_argument('--out', type=Path, help='also write all numbers to this JSON file')
+    parser.add_argument('--runs', type=arguments.count, default=5, help='timed runs of each case (default 5)')
+    parser.add_argument('--threads', type=arguments.count, default=2)
+    parser.add_argument('--device', type=arguments.device, default='cpu', help='cpu or cuda (default cpu)')
+    parser.add_argument(
+        '--clock',
+        choices=('wall', 'cpu'),
+        default='wall',
+        help='cpu: time of the processor, for --threads 1 on a machine that does other work as well (default wall)',
+    )
+    parser.add_argument('--out', type=Path, help='keep all numbers in this JSON file, and go on from it')
+    parser.add_argument('--only', default='', help='cases whose what,mode,size,where has this in it')
+    parser.add_argument('--minutes', type=arguments.number(0), help='begin no further case after so many')
     args = parser.parse_args()
-    found = {}
-    for case in track_iter_progress(plan(), file=sys.stderr):
+    settings = {key: getattr(args, key) for key in ('arch', 'mixer', 'runs', 'threads', 'device', 'clock')}
+    if args.clock == 'cpu' and (args.threads > 1 or args.device != 'cpu'):
+        raise InvalidInput('--clock cpu adds up all threads of the processor: it needs --threads 1 and --device cpu')
+    found = _kept(args.out, settings)
+    cases = [case for case in plan(args.device) if args.only in ','.join(case)]
+    end = time.monotonic() + 60 * args.minutes if args.minutes else float('inf')
+    for case in track_iter_progress([case for case in cases if case not in found], file=sys.stderr):
+        if time.monotonic() > end:
+            break
         worker = Path(__file__).with_name('speed_case.py')
-        settings = [args.arch, args.mixer, str(args.runs), str(args.threads)]
-        found[case] = json.loads(subprocess.check_output([sys.executable, worker, *settings, *case], text=True))
-    print(f'\nMetaSDT {args.arch}, {args.mixer}, {args.threads} threads, medians of {args.runs} runs\n')
-    report(found)
-    if args.out:
-        args.out.write_text(json.dumps({','.join(case): numbers for case, numbers in found.items()}, indent=1))
+        job = json.dumps({**settings, **dict(zip(('what', 'mode', 'size', 'where'), case))})
+        printed = subprocess.check_output([sys.executable, worker, job], text=True)
+        found[case] = json.loads(printed.splitlines()[-1])
+        if args.out:
+            kept = {'settings': settings, 'cases': {','.join(c): numbers for c, numbers in found.items()}}
+            replace_file(args.out, lambda part, kept=kept: part.write_text(json.dumps(kept, indent=1)))
+    missing = [case for case in plan(args.device) if case not in found]
+    if missing:
+        print(f'\n{len(missing)} of {len(plan(args.device))} cases are left: the same command goes on')
+        return
+    print(
+        f'\nMetaSDT {args.arch}, {args.mixer}, {args.device}, {args.threads} threads, medians of {args.runs} runs, '
+        f'{args.clock} time\n'
+    )
+    report(found, args.device)
+
+
+def _kept(file: Path, settings: dict) -> dict:
+    """Numbers of a former run with the same settings."""
+    if not file or not file.is_file():
+        return {}
+    kept = json.loads(file.read_text())
+    if kept['settings'] != settings:
+        raise InvalidInput(f'--out {file} is of other settings ({kept["settings"]}): name another file')
+    return {tuple(key.split(',')): numbers for key, numbers in kept['cases'].items()}
 
 
 if __name__ == '__main__':

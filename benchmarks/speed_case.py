@@ -1,130 +1,146 @@
 """One case of speed.py, in a process of its own: prints its numbers as JSON."""
 
+import copy
 import json
 import resource
 import statistics
 import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Callable
 
 sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
 
 import torch
+from speed_models import WHOLE, backbone, batch, whole
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmsterf.models import SDSA, MetaSDT
-from mmsterf.snn import ILIF, fold_norms, layers
+from mmsterf.deploy import compiled, export_program, inputs_of, networks, prepared, runtime, write
+from mmsterf.errors import InvalidInput
+from mmsterf.snn import fold_norms
 
 
-def quadratic(self, x):
-    """SDSA.forward with q k^T first: a map from pixels to pixels for each head."""
-    spikes = self.spike(self.norm(self.qkv(x)))
-    q, k, v = (part.unflatten(1, (self.num_heads, -1)).flatten(3) for part in spikes.split(self.widths, dim=1))
-    y = v @ (k.transpose(-2, -1) @ q) * self.scale
-    return self.proj(y.flatten(1, 2).unflatten(-1, x.shape[-2:]))
-
-
-class SavingCount(torch.autograd.Function):
-    """The I-LIF neuron's count, whose backward pass looks at the input."""
-
-    @staticmethod
-    def forward(ctx, x, high):
-        """Count of x."""
-        ctx.save_for_backward(x)
-        ctx.high = high
-        return torch.round(torch.clamp(x, 0, high))
-
-    @staticmethod
-    def backward(ctx, grad):
-        """Gradient where x is in range."""
-        (x,) = ctx.saved_tensors
-        grad = grad.clone()
-        grad[x < 0] = 0
-        grad[x > ctx.high] = 0
-        return grad, None
-
-
-def saving_neuron(self, x):
-    """ILIF.forward with `SavingCount`."""
-    y = SavingCount.apply(x, self.max_count)
-    return y / self.max_count if self.normalize else y
-
-
-def build(what: str, arch: str, mixer: str) -> torch.nn.Module:
-    """The model of a case; `what` is one of speed.py's steps or ANN backbones."""
-    if what == 'pvt':
-        from mmdet.models import PyramidVisionTransformerV2
-
-        return PyramidVisionTransformerV2(embed_dims=32, num_layers=[2, 2, 2, 2])
-    if what == 'swin':
-        from mmdet.models import SwinTransformer
-
-        return SwinTransformer()
-    if what == 'resnet':
-        from mmdet.models import ResNet
-
-        return ResNet(50)
-    if what == 'public':
-        SDSA.forward = quadratic
-    if what in ('public', 'linear'):
-        ILIF.forward = saving_neuron
-    if what in ('public', 'linear', 'bytes'):
-        layers.is_slow = lambda *_: False
-    return MetaSDT(arch, mixer=dict(type=mixer))
-
-
-def peak_gflops() -> float:
+def peak_gflops(device: str, clock: Callable) -> float:
     """Most floating-point operations per second that a large convolution reaches here, in 1e9."""
-    conv = torch.nn.Conv2d(256, 256, 3, padding=1).eval()
-    x = torch.randn(1, 256, 100, 152)
-    times = []
-    for _ in range(12):
-        start = time.perf_counter()
-        conv(x)
-        times.append(time.perf_counter() - start)
+    conv = torch.nn.Conv2d(256, 256, 3, padding=1).eval().to(device)
+    x = torch.randn(1, 256, 100, 152, device=device)
+    with torch.inference_mode():
+        times = [timed(lambda: conv(x), device, clock) for _ in range(12)]
     return 2 * 9 * 256 * 256 * 100 * 152 / min(times) / 1e9
 
 
-def main(arch: str, mixer: str, runs: str, threads: str, what: str, mode: str, size: str) -> dict:
-    """Numbers of one case."""
-    torch.set_num_threads(int(threads))
-    torch.manual_seed(0)
-    training = mode == 'training'
-    if what == 'peak':
-        with torch.inference_mode():
-            return {'gflops': peak_gflops()}
-    model = build(what, arch, mixer)
-    model.train(training)  # not chained: stock Swin returns nothing
-    parameters = sum(p.numel() for p in model.parameters())
-    if what == 'folded':
-        model = fold_norms(model)
-    x = torch.randn(1, 3, *(int(side) for side in size.split('x')))
+CLOCKS = {'wall': time.perf_counter, 'cpu': time.process_time}
 
-    def run() -> float:
-        start = time.perf_counter()
-        if training:
-            model.zero_grad()
-            sum(out.square().mean() for out in model(x)).backward()
-        else:
-            with torch.inference_mode():
-                model(x)
-        return time.perf_counter() - start
 
+def timed(run: Callable, device: str, clock: Callable = time.perf_counter) -> float:
+    """Seconds of a call."""
+    start = clock()
     run()
-    if what == 'flops':
-        with FlopCounterMode(display=False) as counter:
-            run()
-        return {'gflop': counter.get_total_flops() / 1e9, 'parameters': parameters}
+    if device.startswith('cuda'):
+        torch.cuda.synchronize()
+    return clock() - start
+
+
+def step_of(model: torch.nn.Module, x: torch.Tensor, mode: str) -> Callable:
+    """A training step, with bfloat16 where `mode` is 'amp', or a forward pass, in PyTorch."""
+    model.train(mode != 'inference')  # not chained: stock Swin returns nothing
+
+    def train() -> None:
+        model.zero_grad()
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=mode == 'amp'):
+            maps = model(x)
+        sum(out.float().square().mean() for out in maps).backward()
+
+    def infer() -> None:
+        with torch.inference_mode():
+            model(x)
+
+    return infer if mode == 'inference' else train
+
+
+def exported(model: torch.nn.Module, x: torch.Tensor, where: str) -> Callable:
+    """A forward pass of a backbone in another runtime, at this size alone."""
+    backend, _, precision = where.partition('-')
+    network = networks(prepared(model), 'backbone', tuple(x.shape[-2:]))['']
+    source = export_program(network.eval(), x)
+    with TemporaryDirectory() as folder:
+        if backend == 'onnxruntime':
+            source = write(source, 'onnx', Path(folder, 'network.onnx'))
+        run = runtime(source, backend, precision=precision or 'f32')
+    array = x.numpy()
+    return lambda: run(array)
+
+
+def whole_model(what: str, size: tuple, where: str, device: str) -> Callable:
+    """From an image to predictions, normalisation, non-maximum suppression and pasting of masks included."""
+    model = whole(what).to(device)
+    data = batch(what, size)
+    with torch.no_grad():
+        if where == 'pytorch':
+            model = fold_norms(model)
+        else:
+            backend, _, precision = where.partition('-')
+            model = compiled(model, backend, inputs_of(model, copy.deepcopy(data)), precision or 'f32')
+
+    def run() -> None:
+        with torch.inference_mode():
+            model.test_step(copy.deepcopy(data))
+
+    return run
+
+
+def main(settings: dict) -> dict:
+    """Numbers of one case."""
+    what, mode, where = (settings[key] for key in ('what', 'mode', 'where'))
+    device, runs, clock = settings['device'], settings['runs'], CLOCKS[settings['clock']]
+    if settings['threads']:
+        torch.set_num_threads(settings['threads'])
+    torch.manual_seed(0)
+    size = tuple(int(side) for side in settings['size'].split('x'))
+    found = {'peak': peak_gflops(device, clock)}
+    if what in WHOLE:
+        step = whole_model(what, size, where, device)
+    else:
+        model = backbone(what, settings['arch'], settings['mixer']).to(device)
+        model.train(mode != 'inference')
+        x = torch.randn(1, 3, *size, device=device)
+        found['parameters'] = sum(p.numel() for p in model.parameters())
+        if what == 'flops':
+            with FlopCounterMode(display=False) as counter:
+                step_of(model, x, mode)()
+            return {**found, 'gflop': counter.get_total_flops() / 1e9}
+        if where != 'pytorch':
+            step = exported(model, x, where)
+        else:
+            step = step_of(_folded(model, what) if mode == 'inference' else model, x, mode)
+    step()
     if what == 'neurons':
         with profile(activities=[ProfilerActivity.CPU]) as profiled:
-            total = sum(run() for _ in range(int(runs)))
+            total = sum(timed(step, device, clock) for _ in range(runs))
         spent = sum(e.cpu_time_total for e in profiled.key_averages() if e.key in ('_Count', '_CountBackward'))
-        return {'share': spent / 1e6 / total}
-    seconds = statistics.median(run() for _ in range(int(runs)))
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {'seconds': seconds, 'mb': memory, 'parameters': parameters}
+        return {**found, 'share': spent / 1e6 / total}
+    times = [timed(step, device, clock) for _ in range(runs)]
+    # The memory of the process on CPU: the case has it for itself.
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    found['mb'] = (torch.cuda.max_memory_allocated() if device.startswith('cuda') else used) / 2**20
+    found['peak'] = max(found['peak'], peak_gflops(device, clock))  # the machine's speed varies
+    return {**found, 'seconds': statistics.median(times)}
+
+
+def _folded(model: torch.nn.Module, what: str) -> torch.nn.Module:
+    """What is run in PyTorch without gradients, at its best: norms folded, but for the steps before that."""
+    model.eval()
+    if what == 'resnet':  # its norms stand beside its convolutions, not behind them in a row
+        from mmcv.cnn.utils.fuse_conv_bn import fuse_conv_bn
+
+        return fuse_conv_bn(model)
+    return model if what in ('public', 'linear') else fold_norms(model)
 
 
 if __name__ == '__main__':
-    print(json.dumps(main(*sys.argv[1:])))
+    try:
+        print(json.dumps(main(json.loads(sys.argv[1]))))
+    except InvalidInput as error:
+        print(json.dumps({'refused': str(error)}))

@@ -1,0 +1,151 @@
+"""The tables of speed.py."""
+
+SMALL, MIDDLE, LARGE = '400x608', '512x512', '800x1216'
+RUNTIMES = ('pytorch', 'openvino', 'openvino-bf16', 'onnxruntime')
+"""'pytorch' runs folded models, where inference is not said to be otherwise."""
+STEPS = {
+    'training': ('public', 'linear', 'bytes', 'sdt'),
+    'inference': ('public', 'linear', 'sdt'),
+}
+"""Ways to compute the same function, each with what those before it have; 'sdt' is what the package does."""
+LAST = 'sdt'
+EXPLAINED = {
+    'public': 'q k^T first, neurons save their input: as the public code',
+    'linear': '+ k^T v first',
+    'bytes': '+ neurons save one byte for each element',
+    ('sdt', 'training'): '+ weight gradient of 7x7 depthwise convolutions in strips',
+    ('sdt', 'inference'): '+ norms and constants of neurons folded into the weights',
+}
+ANNS = {'PVTv2-b0': 'pvt', 'Swin-T': 'swin', 'ResNet-50': 'resnet'}
+GROWN = {'mask_rcnn': LARGE, 'semantic_fpn': MIDDLE}
+"""Whole models and the sizes of their images."""
+WHOLE_NAMES = {'mask_rcnn': 'Mask R-CNN', 'semantic_fpn': 'Semantic FPN'}
+
+
+def table(header: list, rows: list) -> None:
+    """Print rows in Markdown."""
+    print(f'| {" | ".join(header)} |\n|{"---|" * len(header)}')
+    for row in rows:
+        print(f'| {" | ".join(str(cell) for cell in row)} |')
+    print()
+
+
+class Numbers:
+    """Results by case, {(what, mode, size, where): numbers}."""
+
+    def __init__(self, found: dict) -> None:
+        self.found = found
+
+    def seconds(self, what: str, mode: str, size: str, where: str = 'pytorch') -> float:
+        """Of a case; not a number if it was refused or not run."""
+        return self.found.get((what, mode, size, where), {}).get('seconds', float('nan'))
+
+    def ratio(self, a: tuple, b: tuple) -> str:
+        """How many times as long case `a` takes as `b`."""
+        value = self.seconds(*a) / self.seconds(*b)
+        return f'{value:.1f}x' if value == value else '-'
+
+    def best(self, what: str) -> tuple:
+        """Seconds and runtime of a backbone in its fastest float32 runtime at the large size."""
+        times = {w: self.seconds(what, 'inference', LARGE, w) for w in RUNTIMES if 'bf16' not in w}
+        times = {where: value for where, value in times.items() if value == value}
+        where = min(times, key=times.get)
+        return times[where], where
+
+
+def report(found: dict, device: str) -> None:
+    """Print the tables of all results."""
+    numbers = Numbers(found)
+    _steps(numbers)
+    if device == 'cpu':
+        _runtimes(numbers)
+        _whole(numbers)
+    _growth(numbers, device)
+    _anns(numbers)
+    _peak(numbers)
+    share = found['neurons', 'training', LARGE, 'pytorch'].get('share')
+    if device == 'cpu':
+        print(f'(g) Neurons, forward and backward, take {100 * share:.0f} % of a training step at {LARGE}.')
+    refused = {case: numbers['refused'] for case, numbers in found.items() if 'refused' in numbers}
+    for (what, _, _, where), reason in refused.items():
+        print(f'{what} in {where}: {reason}')
+
+
+def _steps(numbers: Numbers) -> None:
+    for mode, steps in STEPS.items():
+        print(f'(a) {"Training step" if mode == "training" else "Inference"} in PyTorch, one image\n')
+        rows = []
+        for size in (MIDDLE, LARGE):
+            base = numbers.found['public', mode, size, 'pytorch']
+            cases = [(EXPLAINED.get(step) or EXPLAINED[step, mode], (step, mode, size, 'pytorch')) for step in steps]
+            if mode == 'training' and size == LARGE:
+                cases.append(('+ bfloat16 (`--amp`)', ('sdt', 'amp', size, 'pytorch')))
+            for text, case in cases:
+                its = numbers.found[case]
+                speed, memory = base['seconds'] / its['seconds'], its['mb'] / base['mb']
+                cells = f'{its["seconds"]:.3f}', f'{speed:.1f}x', f'{its["mb"]:.0f}', f'{memory:.2f}'
+                rows.append((size, text, *cells))
+        table(['size', 'computed with', 's', 'faster', 'MB', 'memory'], rows)
+
+
+def _runtimes(numbers: Numbers) -> None:
+    print(f'(b) Inference of the backbone at {LARGE}, one image, by runtime\n')
+    flops, rows = numbers.found['flops', 'inference', LARGE, 'pytorch']['gflop'], []
+    for where in RUNTIMES:
+        its = numbers.found['sdt', 'inference', LARGE, where]
+        if 'seconds' in its:
+            rate = flops / its['seconds']
+            public = numbers.ratio(('public', 'inference', LARGE), ('sdt', 'inference', LARGE, where))
+            cells = f'{its["seconds"]:.3f}', public, f'{100 * rate / its["peak"]:.0f} %', f'{its["mb"]:.0f}'
+            rows.append((where, *cells))
+    table(['runtime', 's', 'against the public way', "of PyTorch's convolution peak (float32)", 'MB'], rows)
+
+
+def _whole(numbers: Numbers) -> None:
+    print('(c) Whole models, one image to predictions, batch 1\n')
+    rows = []
+    for what, size in GROWN.items():
+        for where in RUNTIMES:
+            case = what, 'inference', size, where
+            its = numbers.found[case]
+            if 'seconds' in its:
+                ratio = numbers.ratio((what, 'inference', size, 'pytorch'), case)
+                rows.append((WHOLE_NAMES[what], size, where, f'{its["seconds"]:.3f}', ratio))
+    table(['model', 'size', 'runtime', 's', 'against PyTorch'], rows)
+
+
+def _growth(numbers: Numbers, device: str) -> None:
+    print(f'(d) Growth from {SMALL} to {LARGE}, 4 times the pixels\n')
+    cases = [('training', 'pytorch'), *(('inference', where) for where in RUNTIMES)]
+    rows = []
+    for mode, where in cases if device == 'cpu' else cases[:2]:
+        small, large = (numbers.seconds(LAST, mode, size, where) for size in (SMALL, LARGE))
+        rows.append((mode, where, f'{small:.3f}', f'{large:.3f}', f'{large / small:.1f}x'))
+    table(['mode', 'runtime', f'{SMALL}: s', f'{LARGE}: s', 'growth'], rows)
+
+
+def _anns(numbers: Numbers) -> None:
+    print(f'(e) Backbones at {LARGE}, one image, inference in its fastest runtime (float32); x: of MetaSDT\n')
+    rows = []
+    own = numbers.best(LAST)[0]
+    for name, key in (('MetaSDT', LAST), *ANNS.items()):
+        seconds, where = numbers.best(key)
+        plain, train = (numbers.found[key, mode, LARGE, 'pytorch'] for mode in ('inference', 'training'))
+        training = numbers.ratio((key, 'training', LARGE), (LAST, 'training', LARGE))
+        cells = [name, f'{plain["parameters"] / 1e6:.2f}', f'{plain["seconds"]:.3f}']
+        cells += [f'{seconds:.3f}', where, f'{seconds / own:.1f}x', f'{train["seconds"]:.2f}', training]
+        rows.append(cells)
+    header = ['backbone', 'M parameters', 'PyTorch: s', 'fastest: s', 'in', '', 'training, PyTorch: s', '']
+    table(header, rows)
+
+
+def _peak(numbers: Numbers) -> None:
+    flops = numbers.found['flops', 'inference', LARGE, 'pytorch']['gflop']
+    rows = []
+    for mode, times in (('inference', 1), ('training', 3)):  # a gradient of the input and of the weight for each layer
+        its = numbers.found[LAST, mode, LARGE, 'pytorch']
+        rate = times * flops / its['seconds']
+        cells = f'{times * flops:.0f}', f'{rate:.0f}', f'{its["peak"]:.0f}', f'{100 * rate / its["peak"]:.0f} %'
+        rows.append((mode, *cells))
+    print('(f) Share of the convolution peak (a 3x3 convolution of 256 channels, timed in the same process), PyTorch\n')
+    table(['mode', 'GFLOP', 'GFLOP/s', 'peak', 'of it'], rows)
