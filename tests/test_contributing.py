@@ -20,10 +20,9 @@ def test_one_for_each_part():
 @pytest.mark.parametrize('name', EXAMPLES)
 def test_example(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    before = [dict(table) for table in (NEURONS, MODELS.module_dict, DATASETS.module_dict)]
     try:
         exec(compile(EXAMPLES[name], f'CONTRIBUTING.md: {name}', 'exec'), {'__name__': 'example'})
     finally:
-        for table, old in zip((NEURONS, MODELS.module_dict, DATASETS.module_dict), before):
-            table.clear()
-            table.update(old)
+        for table in (NEURONS, MODELS.module_dict, DATASETS.module_dict):
+            for key in [key for key, made in table.items() if made.__module__ == 'example']:
+                del table[key]

@@ -62,12 +62,12 @@ def test_number_of_classes(stage, name):
         check(runner_of(model, ('a', 'b', 'c', 'd')))
 
 
-def test_weights(tmp_path):
-    model, file = nn.Linear(2, 3), str(tmp_path / 'w.pth')
+def test_weights(site):
+    model, file = nn.Linear(2, 3), str(site.folder / 'w.pth')
     wrapper = nn.Module()
     wrapper.module = model
     torch.save({'state_dict': {f'module.{k}': v for k, v in model.state_dict().items()}}, file)
     check_weights(wrapper, file)
-    with pytest.raises(ValueError, match=r'does not fit the Linear .*\n.*wrong shape \(2\): .*weight'):
-        check_weights(nn.Linear(2, 4), file)
-    check_weights(nn.Linear(2, 4), 'https://example.org/w.pth')
+    for place in (file, f'{site.url}/w.pth'):
+        with pytest.raises(ValueError, match=r'does not fit the Linear .*\n.*wrong shape \(2\): .*weight'):
+            check_weights(nn.Linear(2, 4), place)
