@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from torch import nn
 
 from mmsterf.erf import Noise, core, crops, measure, st_erf
-from mmsterf.erf.memory import GIB
+from mmsterf.erf.memory import GIB, TEMPORARY
 
 SIZE = (96, 80)
 
@@ -275,7 +275,7 @@ def test_memory_is_that_of_the_crop(boxes):
     model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Tanh(), nn.Conv2d(8, 8, 3, padding=1), nn.Tanh())
     data, batches = Noise(5, (3, *SIZE)), []
     model.register_forward_pre_hook(lambda module, args: batches.append(tuple(args[0].shape)))
-    one = (3 + 2 * 8 + 14 * 8) * 4 * 5 * 5 / GIB
+    one = (3 + 2 * 8 + TEMPORARY * 8) * 4 * 5 * 5 / GIB
     found = st_erf(model, data, '3', memory=2.5 * one)
     assert [b for b in batches if b[2:] == (5, 5)][-2:] == [(2, 3, 5, 5)] * 2
     check(found, whole(model, data, '3'))
