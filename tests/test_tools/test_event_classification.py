@@ -64,6 +64,7 @@ def test_nmnist_trains_and_tests(tmp_path, monkeypatch):
         'model.head.num_classes=2',
         'train_cfg.max_epochs=25',
         'train_cfg.val_interval=25',
+        'randomness.seed=3',
     )
     cli.train([config, '--work-dir', str(work), *options])
     metrics = cli.test([config, str(work / 'epoch_25.pth'), '--work-dir', str(work), *options])
