@@ -37,7 +37,8 @@ def export_program(network: nn.Module, example: Tensor, dynamic: str = 'none') -
             program = torch.export.export(network, (example,), dynamic_shapes=shapes)
     except Exception as error:
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise InvalidInput(f'{type(network).__name__} cannot be exported: {" ".join(reason.split())[:300]}') from error
+        name = type(getattr(network, 'model', network)).__name__
+        raise InvalidInput(f'{name} cannot be exported: {" ".join(reason.split())[:300]}') from error
     return program
 
 

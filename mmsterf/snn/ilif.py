@@ -2,12 +2,14 @@
 
 from typing import Optional
 
+import torch
 from spikingjelly.activation_based import neuron as sj_neuron
 from spikingjelly.activation_based.surrogate import MultiLevelSpikeCount
 from torch import Tensor, nn
 
-from .count import count
+from .count import count, traceable_count
 from .over_time import check_positive, check_tau, run_over_time
+from .time import unfold
 
 
 class ILIF(nn.Module):
@@ -72,7 +74,18 @@ class ILIF(nn.Module):
         high = self.max_count if self.training or self.eval_max_count is None else self.eval_max_count
         if self.node is None:
             return count(x, high, self.gain)
+        if torch.compiler.is_exporting():  # spikingjelly's operator is none of PyTorch's own
+            return self._step_by_step(x).clamp(max=high) * self.gain
         return run_over_time(self.node, x, self.time_steps).clamp(max=high) * self.gain
+
+    def _step_by_step(self, x: Tensor) -> Tensor:
+        """What the node computes, of plain functions."""
+        spikes, rest = [], 0.0
+        for current in unfold(x, self.time_steps):
+            v = (1.0 - 1.0 / self.node.tau) * rest + current
+            spikes.append(traceable_count(v, self.max_count, 1))
+            rest = v - spikes[-1]
+        return torch.cat(spikes)
 
     def extra_repr(self) -> str:
         return f'max_count={self.max_count}, normalize={self.normalize}, time_steps={self.time_steps}'

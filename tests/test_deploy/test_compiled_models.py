@@ -1,36 +1,45 @@
-"""A whole detector whose networks another runtime runs, against PyTorch: outputs and predictions."""
+"""Whole models whose networks another runtime runs, against PyTorch: outputs and predictions; T = 1 and T > 1."""
 
 import copy
 
 import pytest
 import torch
 from mmdet.structures import DetDataSample
+from mmseg.structures import SegDataSample
 from small_models import build, config
 from torch import nn
 
 from mmsterf.deploy import compiled, inputs_of, prepared
 from mmsterf.deploy.running import difference
 from mmsterf.errors import InvalidInput
+from mmsterf.versions import missing_for_pretraining
 
 
-def batch(size: tuple, number: int) -> dict:
+def batch(kind: type, size: tuple, number: int) -> dict:
     """Images of one size, as a data loader gives them."""
     meta = dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0), batch_input_shape=size, pad_shape=size)
     images = [torch.randint(0, 255, (3, *size), dtype=torch.uint8) for _ in range(number)]
-    return dict(inputs=images, data_samples=[DetDataSample(metainfo=dict(meta, img_id=i)) for i in range(number)])
+    return dict(inputs=images, data_samples=[kind(metainfo=dict(meta, img_id=i)) for i in range(number)])
 
 
-def test_detector():
-    pytest.importorskip('openvino')
-    model = build(config('mask_rcnn_sdt_mlpixer_digits'))
-    data = batch((64, 96), 2)
+@pytest.mark.parametrize(
+    'name, backend',
+    [
+        ('mask_rcnn_sdt_mlpixer_digits', 'openvino'),
+        ('mask_rcnn_sdtv2_digits', 'onnxruntime'),
+    ],
+)
+def test_detectors(name, backend):
+    pytest.importorskip(backend)
+    model = build(config(name))
+    data = batch(DetDataSample, (64, 96), 2)
     torch.manual_seed(1)
-    other = compiled(model, 'openvino', inputs_of(model, data))
+    other = compiled(model, backend, inputs_of(model, data))
     assert list(other.differences) == ['roi_head.bbox_head', 'roi_head.mask_head', 'backbone + neck + rpn_head']
     assert max(other.differences.values()) < 1e-4
     plain = prepared(model)
     for size, number in (((64, 96), 2), ((96, 80), 1)):
-        data = batch(size, number)
+        data = batch(DetDataSample, size, number)
         inputs = inputs_of(model, data)
         with torch.no_grad():
             maps, found = plain.extract_feat(inputs), other.extract_feat(inputs)
@@ -47,6 +56,51 @@ def test_detector():
         empty = torch.zeros(0, 64, 7, 7)
         assert [len(out) for out in other.roi_head.bbox_head(empty)] == [0, 0]
     assert model.backbone is not other.backbone and model.training is False
+
+
+@pytest.mark.parametrize(
+    'name, backend',
+    [
+        ('semantic_fpn_sdt_mlpixer_digits', 'onnxruntime'),
+        ('semantic_fpn_sdtv2_digits', 'openvino'),
+    ],
+)
+def test_segmentors(name, backend):
+    pytest.importorskip(backend)
+    model = build(config(name))
+    data = batch(SegDataSample, (80, 80), 2)
+    other, plain = compiled(model, backend, inputs_of(model, data)), prepared(model)
+    assert list(other.differences) == ['backbone + neck + decode_head'] and other.differences.popitem()[1] < 1e-4
+    for number in (2, 1):
+        data = batch(SegDataSample, (80, 80), number)
+        with torch.no_grad():
+            results = [m.test_step(copy.deepcopy(data)) for m in (plain, other)]
+        for a, b in zip(*results):
+            torch.testing.assert_close(a.seg_logits.data, b.seg_logits.data, rtol=1e-4, atol=1e-4)
+            assert len(a.pred_sem_seg.data.unique()) > 2
+            assert (a.pred_sem_seg.data == b.pred_sem_seg.data).float().mean() > 0.999
+
+
+@pytest.mark.skipif(bool(missing_for_pretraining()), reason='mmpretrain is not installed')
+@pytest.mark.parametrize('name', ['sdt_srb_nano_in1k', 'sdtv2_15m_in1k'])
+def test_classifiers(name):
+    pytest.importorskip('openvino')
+    from mmpretrain.structures import DataSample
+
+    model = build(config(f'imagenet/{name}'))
+    nn.init.normal_(model.head.fc.weight)
+    images = torch.randint(0, 255, (2, 3, 64, 64))
+    inputs = inputs_of(model, dict(inputs=images, data_samples=[DataSample(), DataSample()]))
+    other, plain = compiled(model, 'openvino', inputs), prepared(model)
+    assert list(other.differences) == ['backbone + head']
+    for number in (2, 3):
+        data = dict(inputs=torch.randint(0, 255, (number, 3, 64, 64)))
+        data['data_samples'] = [DataSample() for _ in range(number)]
+        with torch.no_grad():
+            results = [m.test_step(copy.deepcopy(data)) for m in (plain, other)]
+        for a, b in zip(*results):
+            assert a.pred_score.std() > 0
+            torch.testing.assert_close(a.pred_score, b.pred_score, rtol=1e-4, atol=1e-5)
 
 
 def test_a_runtime_that_computes_something_else_is_refused(monkeypatch):

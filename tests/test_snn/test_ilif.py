@@ -142,3 +142,11 @@ def test_efficient_conv_bn_eval_is_refused():
     conv = SpikeConv2d(2, 2, 1)
     with pytest.raises(NotImplementedError, match='efficient_conv_bn_eval'):
         conv._conv_forward(torch.ones(1, 2, 3, 3), 2 * conv.weight, conv.bias)
+
+
+def test_exported_over_time_is_the_neuron():
+    neuron = ILIF(time_steps=3, max_count=4)
+    x = 6 * torch.rand(6, 5, 7) - 1
+    program = torch.export.export(nn.Sequential(neuron), (x,))
+    assert torch.equal(program.module()(x), neuron(x))
+    assert all('sj' not in str(node.target) for node in program.graph.nodes)
