@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from mmdet.registry import DATASETS
+from mmengine.registry import DefaultScope
 
 from mmsterf.registry import MODELS
 from mmsterf.snn import NEURONS
@@ -20,9 +21,11 @@ def test_one_for_each_part():
 @pytest.mark.parametrize('name', EXAMPLES)
 def test_example(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    DefaultScope.get_instance('other tests', scope_name='mmseg')
     try:
         exec(compile(EXAMPLES[name], f'CONTRIBUTING.md: {name}', 'exec'), {'__name__': 'example'})
     finally:
+        DefaultScope._instance_dict.pop('other tests')
         for table in (NEURONS, MODELS.module_dict, DATASETS.module_dict):
             for key in [key for key, made in table.items() if made.__module__ == 'example']:
                 del table[key]
