@@ -141,7 +141,8 @@ def fold_norms(model: nn.Module) -> nn.Module:
           (1): Identity()
         )
     """
-    model = copy.deepcopy(model).eval()
+    model = copy.deepcopy(model)
+    model.eval()  # not chained: stock Swin returns nothing
     if isinstance(model, SpikeRepConv):
         return model.folded()
     for module in list(model.modules()):

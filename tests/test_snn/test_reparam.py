@@ -145,3 +145,18 @@ def test_a_layer_with_several_norms_stays():
 def test_rep_conv_of_other_norms_is_refused():
     with pytest.raises(TypeError, match=r'needs batch norms.*GroupNorm'):
         SpikeRepConv(4, 4, norm=lambda channels: nn.GroupNorm(1, channels))
+
+
+def test_a_model_whose_train_returns_nothing_is_folded():
+    class Silent(nn.Sequential):
+        """As stock Swin."""
+
+        def train(self, mode=True):
+            super().train(mode)
+
+    model = Silent(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+    folded = fold_norms(model)
+    x = torch.randn(2, 3, 5, 5)
+    model.eval()
+    assert isinstance(folded[1], nn.Identity)
+    torch.testing.assert_close(folded(x), model(x))
