@@ -75,7 +75,7 @@ class Predictor:
         self._check_classes(checkpoint)
         if own and self.classes != list(own):
             notice(f'classes are those of {checkpoint}, the config names others: {_few(self.classes)}')
-        self.palette = colours(len(self.classes), stored.get('palette') or palette)
+        self.palette = colours(len(self.classes), _palette(self.scope, own, palette, stored.get('palette')))
         self.model.dataset_meta = {'classes': tuple(self.classes), 'palette': self.palette}
 
     def _build(self, cfg: Config, device: Optional[str]):
@@ -172,3 +172,8 @@ def _metainfo(leaf: dict, scope: str) -> tuple:
 
 def _few(names: Sequence[str]) -> str:
     return ', '.join(names[:4]) + ', ...' * (len(names) > 4)
+
+
+def _palette(scope: str, own: Optional[Sequence], palette: Optional[Sequence], stored: Optional[Sequence]):
+    """The checkpoint's palette or the config's; neither where mmseg drew one by lot, as it does for data without."""
+    return palette if scope == 'mmseg' and own and not palette else stored or palette

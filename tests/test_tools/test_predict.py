@@ -363,6 +363,14 @@ def test_sheets_of_events():
     assert above[0] > 200 > above[2] and (below == 255).all() and left[0] > 200 > left[1]
 
 
+def test_palettes_drawn_by_lot_are_not_kept():
+    from mmsterf.inference.predictor import _palette
+
+    lot, named = [[1, 2, 3]], [[4, 5, 6]]
+    assert _palette('mmseg', ('road',), None, lot) is None and _palette('mmdet', ('road',), None, lot) == lot
+    assert _palette('mmseg', ('road',), named, lot) == _palette('mmseg', None, None, lot) == lot
+
+
 def test_pictures_are_legible():
     assert [zoom_of(*size) for size in ((10, 8), (96, 96), (480, 640), (3000, 4000))] == [80, 8, 1, 1]
     for number in (3, 15, 150):
