@@ -21,9 +21,11 @@ lint: $(READY)
 	$(VENV)/bin/ruff format --check .
 
 # make test DEVICE=cuda: what a GPU computes differently (kernels, heads) is compared with the CPU there.
+# WORKERS files of tests at a time; a file's tests stay together, for what they share.
 DEVICE ?= cpu
+WORKERS ?= 2
 test: lint
-	OMP_NUM_THREADS=1 $(RUN) -m pytest --device $(DEVICE)
+	OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses $(WORKERS) --dist loadfile --device $(DEVICE)
 
 # Bad inputs of every tool; the last line is the pass rate. `make test` runs a sample of them.
 fuzz: $(READY)
