@@ -22,7 +22,14 @@ def _read(time_steps, shuffled=False):
 
 
 def _steps(count):
-    return {'model.data_preprocessor.time_steps': count, 'model.backbone.time_steps': count, **_read(count)}
+    read = _read(count)
+    return {
+        'model.data_preprocessor.time_steps': count,
+        'model.backbone.time_steps': count,
+        **read,
+        # Not used, but looked at beside the model.
+        'test_dataloader.dataset.pipeline': read['val_dataloader.dataset.pipeline'],
+    }
 
 
 maker = 'make_event_scenes.py'

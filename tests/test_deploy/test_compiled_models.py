@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmdet.structures import DetDataSample
 from mmseg.structures import SegDataSample
-from small_models import build, config
+from small_models import TIME_STEPS, build, config
 from torch import nn
 
 from mmsterf.deploy import compiled, inputs_of, prepared
@@ -15,31 +15,36 @@ from mmsterf.errors import InvalidInput
 from mmsterf.versions import missing_for_pretraining
 
 
-def batch(kind: type, size: tuple, number: int) -> dict:
-    """Images of one size, as a data loader gives them."""
+def batch(kind: type, size: tuple, number: int, channels: int = 3) -> dict:
+    """Images, or windows of events, of one size, as a data loader gives them."""
     meta = dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0), batch_input_shape=size, pad_shape=size)
-    images = [torch.randint(0, 255, (3, *size), dtype=torch.uint8) for _ in range(number)]
+    images = [torch.randint(0, 255, (channels, *size), dtype=torch.uint8) for _ in range(number)]
     return dict(inputs=images, data_samples=[kind(metainfo=dict(meta, img_id=i)) for i in range(number)])
 
 
 @pytest.mark.parametrize(
-    'name, backend',
+    'name, backend, channels',
     [
-        ('mask_rcnn_sdt_mlpixer_digits', 'openvino'),
-        ('mask_rcnn_sdtv2_digits', 'onnxruntime'),
+        ('mask_rcnn_sdt_mlpixer_digits', 'openvino', 3),
+        ('mask_rcnn_sdtv2_digits', 'onnxruntime', 2 * TIME_STEPS),  # two polarities of events
     ],
 )
-def test_detectors(name, backend):
+def test_detectors(name, backend, channels):
     pytest.importorskip(backend)
-    model = build(config(name))
-    data = batch(DetDataSample, (64, 96), 2)
+    cfg = config(name)
+    if channels != 3:
+        kind = 'mmsterf.SequenceDetDataPreprocessor'
+        cfg.model.data_preprocessor = dict(type=kind, time_steps=TIME_STEPS, pad_size_divisor=32)
+        cfg.model.backbone.in_channels = 2
+    model = build(cfg)
+    data = batch(DetDataSample, (64, 96), 2, channels)
     torch.manual_seed(1)
     other = compiled(model, backend, inputs_of(model, data))
     assert list(other.differences) == ['roi_head.bbox_head', 'roi_head.mask_head', 'backbone + neck + rpn_head']
     assert max(other.differences.values()) < 1e-4
     plain = prepared(model)
     for size, number in (((64, 96), 2), ((96, 80), 1)):
-        data = batch(DetDataSample, size, number)
+        data = batch(DetDataSample, size, number, channels)
         inputs = inputs_of(model, data)
         with torch.no_grad():
             maps, found = plain.extract_feat(inputs), other.extract_feat(inputs)

@@ -20,7 +20,7 @@ METRICS = {'mIoU': 'mIoU', 'coco/bbox_mAP': 'AP', 'coco/bbox_mAP_50': 'AP50', 'c
            'coco/bbox_mAP_m': 'AP large'}  # fmt: skip
 """Metrics by the names that the tables give them; COCO's medium objects are the large ones of the scenes."""
 MAIN = ('marks right', 'mIoU', 'AP')
-APART = ('AP small', 'AP large')
+APART = ('AP50', 'AP small', 'AP large')
 """Metrics that differences are given of beside the main one, which is the first of MAIN that a table has."""
 RESAMPLES = 9999
 RANK_RESAMPLES = 1999
