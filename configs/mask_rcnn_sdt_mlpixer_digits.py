@@ -1,5 +1,5 @@
-# The demo: a small spiking Mask R-CNN with MLPixer on digit scenes, trained from nothing on two cores. Batch norms in
-# the neck and heads make that possible in minutes.
+# The demo: a small spiking Mask R-CNN with MLPixer on digit scenes, trained on two cores within minutes, which batch
+# norms in the neck and heads make possible; `make demo` pretrains its backbone (imagenet/sdt_mlpixer_digits.py).
 _base_ = [
     './_base_/models/mask_rcnn_sdt.py',
     './_base_/datasets/digit_scenes_instance.py',
@@ -35,8 +35,9 @@ model = dict(
     test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=100), rcnn=dict(max_per_img=50)),
 )
 
-max_epochs = 5
-train_cfg = dict(max_epochs=max_epochs, val_interval=1)
+max_iters = 2000
+train_dataloader = dict(sampler=dict(type='InfiniteSampler'))
+train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=max_iters, val_interval=500)
 optim_wrapper = dict(
     optimizer=dict(_delete_=True, type='AdamW', lr=1e-3, betas=(0.9, 0.999), weight_decay=0.05),
     # Each input of a neuron moves by up to rate x fan-in in one step of AdamW: more than its range behind 3136 inputs.
@@ -45,9 +46,10 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
-    dict(type='CosineAnnealingLR', begin=0, end=max_epochs, by_epoch=True, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=100, end=max_iters),
 ]
+log_processor = dict(by_epoch=False)
 # The receptive fields of the five stages on validation images at the end of training.
 custom_hooks = [dict(type='mmsterf.STERFHook', interval=0, inputs='val', num=8)]
-default_hooks = dict(logger=dict(interval=20), checkpoint=dict(max_keep_ckpts=1))
+default_hooks = dict(logger=dict(interval=20), checkpoint=dict(by_epoch=False, interval=500, max_keep_ckpts=1))
 randomness = dict(seed=0)

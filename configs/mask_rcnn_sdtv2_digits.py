@@ -22,3 +22,12 @@ model = dict(
         mask_head=dict(neuron=neuron),
     ),
 )
+
+max_iters = 1000
+train_dataloader = dict(dataset=dict(indices=800))
+train_cfg = dict(max_iters=max_iters, val_interval=200)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=0, end=max_iters),
+]
+default_hooks = dict(checkpoint=dict(interval=200))

@@ -8,6 +8,7 @@ model = dict(
         type='mmsterf.MetaSDTv2',
         arch=dict(embed_dims=(16, 32, 64, 96)),
         mlp_ratio=4,
+        residual_gain=0.5,
         mixer=dict(_delete_=True, type='ConvMixer'),
         time_steps=time_steps,
         output='folded',
@@ -19,3 +20,14 @@ model = dict(
     decode_head=dict(neuron=neuron),
     auxiliary_head=[dict(head, neuron=neuron) for head in _base_.model.auxiliary_head],
 )
+
+# As it was measured (docs/over_time.md), without changes of scale.
+train_pipeline = [dict(type='LoadImageFromFile'), *_base_.load_labels, _base_.scale, dict(type='PackSegInputs')]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+max_iters = 1800
+train_cfg = dict(max_iters=max_iters, val_interval=600)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=30),
+    dict(type='PolyLR', power=1.0, eta_min=0.0, by_epoch=False, begin=30, end=max_iters),
+]
+default_hooks = dict(checkpoint=dict(interval=max_iters))

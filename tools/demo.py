@@ -1,10 +1,11 @@
 """The demo: make scenes, train a small spiking network on them, draw what it sees.
 
 `make demo` runs it with a Mask R-CNN on digit scenes, `make demo-seg` with a Semantic FPN, `make demo-events` with a
-Faster R-CNN on recordings of a simulated event camera. Everything goes to work_dirs/demo (demo_seg, demo_events):
-predictions.png beside the ground truth, curves.png, metrics.json and the checkpoints; of the detectors also the
-receptive fields of the trained backbone, and of events a GIF of a validation recording with predictions. With
---pretrain the backbone first learns to tell single digits apart, as others do on ImageNet (docs/pretraining.md).
+Faster R-CNN on recordings of a simulated event camera. In the first two the backbone begins by telling single digits
+apart, as others do on ImageNet (docs/pretraining.md; --no-pretrain leaves that out). Everything goes to work_dirs/demo
+(demo_seg, demo_events): predictions.png beside the ground truth, curves.png, metrics.json and the checkpoints; of the
+detectors also the receptive fields of the trained backbone, and of events a GIF of a validation recording with
+predictions.
 """
 
 import argparse
@@ -60,19 +61,26 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser.add_argument('--val', type=arguments.count, help='validation scenes to make (default 120; events 40)')
     parser.add_argument('--work-dir', type=arguments.file_name, help='folder of the results')
     parser.add_argument(
-        '--length', type=arguments.whole(1), help='epochs (detection) or iterations (segmentation, events) of training'
+        '--length', type=arguments.whole(1), help='iterations of training (epochs, if --config counts epochs)'
     )
-    parser.add_argument('--pretrain', action='store_true', help='pretrain the backbone on pictures of single digits')
+    parser.add_argument(
+        '--pretrain',
+        action=argparse.BooleanOptionalAction,
+        help='pretrain the backbone on pictures of single digits, needs mmpretrain (detection and segmentation do)',
+    )
     parser.add_argument(
         '--pictures', type=arguments.file_name, default='data/digit_pictures', help='their folder, made if missing'
     )
-    parser.add_argument('--train-pictures', type=arguments.count, default=8000, help='training pictures to make')
+    parser.add_argument('--train-pictures', type=arguments.count, default=20000, help='training pictures to make')
     args = parser.parse_args(argv)
     task = TASKS[args.task]
     config = args.config or str(ROOT / 'configs' / task.config)
     work_dir, data = Path(args.work_dir or task.work_dir), Path(args.data or task.data)
     if args.pretrain and not task.classifier:
         parser.error(f'--pretrain is for --task {", ".join(name for name in TASKS if TASKS[name].classifier)}')
+    if args.pretrain is None:
+        # A config of one's own may have another backbone.
+        args.pretrain = bool(task.classifier) and not args.config
     check_versions()
     from mmsterf.engine.config import load_config
     from mmsterf.engine.outputs import check_writable
@@ -82,7 +90,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     load_config(config)  # before the scenes are made
     if args.pretrain and (missing := missing_for_pretraining()):
         raise InvalidInput(
-            f'--pretrain needs mmpretrain; not installed are {", ".join(missing)} (docs/pretraining.md says how to)'
+            f'pretraining needs mmpretrain; not installed are {", ".join(missing)} (docs/pretraining.md says how to; '
+            '--no-pretrain does without)'
         )
     check_writable('--work-dir', work_dir)
     check_writable('--data', data)
@@ -90,7 +99,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     tool(f'dataset_converters/{task.maker}', '--out', data, '--train', counts[0], '--val', counts[1])
     if args.pretrain:
         check_writable('--pictures', args.pictures)
-        counts = ('--train', args.train_pictures, '--val', max(args.train_pictures // 10, 1))
+        counts = ('--train', args.train_pictures, '--val', max(args.train_pictures // 25, 1))
         tool(f'dataset_converters/{task.maker}', '--task', 'cls', '--out', args.pictures, *counts)
     from mmsterf.engine.demo import pretrain, report, run
 

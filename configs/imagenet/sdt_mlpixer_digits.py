@@ -19,7 +19,7 @@ model = dict(
         init_cfg=dict(type='Normal', layer='Linear', std=0.1),
     ),
 )
-max_iters = 1500
+max_iters = 1000
 train_cfg = dict(by_epoch=False, max_iters=max_iters, val_interval=max_iters)
 val_cfg = dict()
 test_cfg = dict()

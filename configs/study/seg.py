@@ -20,7 +20,7 @@ test_dataloader = val_dataloader
 loss = dict(_delete_=True, type='CrossEntropyLoss', class_weight=[0.2, 1.0], reduction='sum', loss_weight=1e-4)
 model = dict(
     data_preprocessor=dict(size=crop_size),
-    backbone=dict(arch=dict(embed_dims=(16, 32, 64, 64), depths=(1, 1, 2, 1, 1))),
+    backbone=dict(arch=dict(embed_dims=(16, 32, 64, 64), depths=(1, 1, 2, 1, 1)), residual_gain=0.5),
     neck=dict(in_channels=[8, 16, 32, 64]),
     decode_head=dict(num_classes=2, loss_decode=loss),
     auxiliary_head=None,

@@ -18,7 +18,7 @@ def read(tmp_path, base: str, text: str) -> list:
 
 
 def test_settings_of_the_detection_demo(tmp_path):
-    found = read(tmp_path, 'mask_rcnn_sdt_mlpixer_digits.py', OWN)
+    found = read(tmp_path, 'mask_rcnn_sdtv2_digits.py', OWN)
     assert found == [
         'train_dataloader.dataset.indices',
         'train_dataloader.dataset.filter_cfg',
@@ -26,7 +26,7 @@ def test_settings_of_the_detection_demo(tmp_path):
         'model.test_cfg.rcnn.max_per_img',
     ]
     assert 'train_dataloader.dataset.indices' not in read(
-        tmp_path, 'mask_rcnn_sdt_mlpixer_digits.py', OWN + 'train_dataloader["dataset"]["indices"] = 10\n'
+        tmp_path, 'mask_rcnn_sdtv2_digits.py', OWN + 'train_dataloader["dataset"]["indices"] = 10\n'
     )
 
 

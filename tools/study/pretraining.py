@@ -24,11 +24,11 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = {'det': 'mask_rcnn_sdt_mlpixer_digits.py', 'seg': 'semantic_fpn_sdt_mlpixer_digits.py'}
 CLASSIFIERS = {'det': 'imagenet/sdt_mlpixer_digits.py', 'seg': 'imagenet/sdt_mlpixer_digits_seg.py'}
 ITERS = {
-    'det': {'classifier': 1200, 'nothing': 1002, 'pretrained': 552},
-    'seg': {'classifier': 1200, 'nothing': 1401, 'pretrained': 960},
+    'det': {'classifier': 700, 'nothing': 560, 'pretrained': 395},
+    'seg': {'classifier': 600, 'nothing': 720, 'pretrained': 505},
 }
-"""By task and start, from seconds an iteration of one thread: 0.11 and 0.09 of the classifiers, 0.26 of the segmentor,
-0.3 (an estimate) of the detector."""
+"""By task and start. An iteration of one thread takes 0.10 and 0.09 s in the classifiers, 0.42 s in the detector and
+0.25 s in the segmentor. The demos are three times as long."""
 METRICS = {'coco/bbox_mAP_50': 'box AP50', 'coco/segm_mAP_50': 'mask AP50', 'mIoU': 'mIoU', 'accuracy/top1': 'top-1'}
 PERCENT = ('mIoU', 'top-1')
 COLOURS = {'nothing': '#0072B2', 'pretrained': '#D55E00'}

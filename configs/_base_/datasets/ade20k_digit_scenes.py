@@ -16,7 +16,13 @@ load_labels = [
     dict(type='LoadAnnotations', reduce_zero_label=True),
     dict(type='mmsterf.CheckLabelMap', num_classes=len(metainfo['classes'])),
 ]
-train_pipeline = [dict(type='LoadImageFromFile'), *load_labels, scale, dict(type='PackSegInputs')]
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    *load_labels,
+    dict(type='RandomResize', scale=crop_size[::-1], ratio_range=(0.85, 1.3), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=crop_size),
+    dict(type='PackSegInputs'),
+]
 test_pipeline = [dict(type='LoadImageFromFile'), scale, *load_labels, dict(type='PackSegInputs')]
 img_ratios = [0.4, 0.5, 0.625]
 tta_pipeline = [

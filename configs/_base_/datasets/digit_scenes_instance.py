@@ -22,7 +22,6 @@ train_dataloader = dict(
     dataset=dict(
         data_root=data_root,
         metainfo=metainfo,
-        indices=800,  # an epoch of the demo; segmentation takes all of them
         filter_cfg=dict(filter_empty_gt=True, min_size=8),
         pipeline=train_pipeline,
     ),
