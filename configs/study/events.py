@@ -42,7 +42,7 @@ _alone = {
 }
 tasks = dict(
     direction=dict(config='../events/faster_rcnn_sdtv2_direction.py', data='scenes', iters=300, options=_alone),
-    digits=dict(config='../events/faster_rcnn_sdtv2_digits.py', data='scenes', iters=1200, options=_alone),
+    digits=dict(config='../events/faster_rcnn_sdtv2_digits.py', data='scenes', iters=800, options=_alone),
 )
 factors = dict(
     time=dict(
