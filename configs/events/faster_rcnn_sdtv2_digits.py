@@ -61,7 +61,10 @@ model = dict(
     train_cfg=dict(
         rpn=dict(sampler=dict(num=64)), rpn_proposal=dict(nms_pre=100, max_per_img=50), rcnn=dict(sampler=dict(num=16))
     ),
-    test_cfg=dict(rpn=dict(nms_pre=100, max_per_img=50), rcnn=dict(max_per_img=20)),
+    # Digits have rows of their own: boxes that overlap are of one.
+    test_cfg=dict(
+        rpn=dict(nms_pre=100, max_per_img=50), rcnn=dict(max_per_img=20, nms=dict(type='nms', iou_threshold=0.3))
+    ),
 )
 
 max_iters = 1200
@@ -81,5 +84,8 @@ param_scheduler = [
 # The receptive fields of the five stages by delay, on validation windows at the end of training.
 custom_hooks = [dict(type='mmsterf.STERFHook', by_epoch=False, interval=0, inputs='val', num=8)]
 log_processor = dict(by_epoch=False)
-default_hooks = dict(logger=dict(interval=50), checkpoint=dict(by_epoch=False, interval=max_iters, max_keep_ckpts=1))
+default_hooks = dict(
+    logger=dict(interval=50, log_metric_by_epoch=False),
+    checkpoint=dict(by_epoch=False, interval=max_iters, max_keep_ckpts=1),
+)
 randomness = dict(seed=0)

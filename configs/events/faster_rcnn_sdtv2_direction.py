@@ -3,7 +3,9 @@
 _base_ = './faster_rcnn_sdtv2_digits.py'
 
 data_root = '{{$MMSTERF_EVENT_SCENES_ROOT:data/event_scenes}}/direction/'
-data = dict(data_root=data_root, metainfo=dict(_delete_=True, classes=('left', 'right')))
+# Colours that events do not have.
+metainfo = dict(_delete_=True, classes=('left', 'right'), palette=[(0, 140, 60), (225, 120, 0)])
+data = dict(data_root=data_root, metainfo=metainfo)
 model = dict(roi_head=dict(bbox_head=dict(num_classes=2)))
 train_dataloader = dict(dataset=data)
 val_dataloader = dict(dataset=data)

@@ -13,6 +13,8 @@ from mmengine.structures import PixelData
 from mmsterf.erf import replace_file
 from mmsterf.events.drawing import coloured
 
+from .config import loads_sequences
+
 matplotlib.use('Agg')
 from matplotlib import pyplot as plt
 
@@ -45,7 +47,10 @@ def draw_curves(log_dir: Path, path: Path) -> None:
 
 
 def draw_detections(runner: Runner, path: Path, num: int = 6, score: float = 0.3) -> None:
-    """Draw the first `num` validation scenes, ground truth beside predictions above `score`."""
+    """Draw `num` validation scenes, ground truth beside predictions above `score`.
+
+    They are the first ones; of events, whose windows follow each other in a recording, evenly spread ones.
+    """
     _draw(runner, path, num, _zoomed_detections, pred_score_thr=score)
 
 
@@ -58,15 +63,19 @@ def draw_segmentations(runner: Runner, path: Path, num: int = 6) -> None:
 def _draw(runner: Runner, path: Path, num: int, zoomed, **options) -> None:
     model, dataset = runner.model.eval(), runner.val_dataloader.dataset
     runner.visualizer.dataset_meta = dataset.metainfo
-    rows = (num + 1) // 2
-    figure, axes = plt.subplots(rows, 4, figsize=(16, 4.1 * rows), constrained_layout=True)
-    for axis in axes.flat:
-        axis.axis('off')
-    for index in range(num):
-        item = dataset[index]
+    rows, axes = (num + 1) // 2, None
+    spread = loads_sequences(runner.cfg)
+    chosen = np.linspace(0, len(dataset) - 1, num).round().astype(int).tolist() if spread else range(num)
+    for index, number in enumerate(chosen):
+        item = dataset[number]
         with torch.no_grad():
             sample = model.test_step({'inputs': [item['inputs']], 'data_samples': [item['data_samples']]})[0]
         image, sample = zoomed(item['inputs'], sample.cpu())
+        if axes is None:
+            height = 0.3 + 3.8 * image.shape[0] / image.shape[1]
+            figure, axes = plt.subplots(rows, 4, figsize=(16, height * rows), constrained_layout=True)
+            for axis in axes.flat:
+                axis.axis('off')
         for column, (title, truth) in enumerate((('ground truth', True), ('prediction', False))):
             runner.visualizer.add_datasample('scene', image, sample, draw_gt=truth, draw_pred=not truth, **options)
             axis = axes.flat[2 * index + column]

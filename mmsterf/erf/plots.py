@@ -84,7 +84,7 @@ def _shown(result: STERF) -> tuple[np.ndarray, str]:
     return result.mean, 'empty'
 
 
-def colour_bar(fig, image, axes, scale: str, label: str = 'contribution / maximum (grey: 0)') -> None:
+def colour_bar(fig, image, axes, scale: str, label: str = 'contribution /\nmaximum (grey: 0)') -> None:
     """Add the colour bar of `draw_map`."""
     bar = fig.colorbar(image, ax=axes, shrink=0.9, aspect=28, pad=0.015)
     bar.outline.set_visible(False)
