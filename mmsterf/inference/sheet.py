@@ -11,6 +11,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 
+from mmsterf.engine.config import dataset_leaves
 from mmsterf.engine.data import check_labels_when_read, name_files_of
 from mmsterf.errors import InvalidInput
 from mmsterf.events.drawing import coloured
@@ -27,6 +28,9 @@ def training_set(cfg: Config, split: str = 'train'):
     loader = cfg[f'{split}_dataloader']
     check_labels_when_read(cfg)
     name_files_of(loader)
+    if cfg.default_scope == 'mmdet':
+        for leaf in dataset_leaves(loader.dataset):
+            leaf.pipeline = _labels_first(leaf.get('pipeline') or [])
     init_default_scope(cfg.default_scope)
     dataset = DATASETS.build(loader.dataset)
     if hasattr(dataset, 'full_init'):
@@ -34,6 +38,16 @@ def training_set(cfg: Config, split: str = 'train'):
     if not len(dataset):
         raise InvalidInput(f'the data set of {split}_dataloader is empty')
     return dataset
+
+
+def _labels_first(pipeline: Sequence[dict]) -> list:
+    """A pipeline whose labels are resized with the image: stock test pipelines load them behind, for evaluation."""
+    kinds = [str(step.get('type')).rpartition('.')[2] for step in pipeline]
+    steps = list(pipeline)
+    for at, kind in enumerate(kinds):
+        if kind == 'LoadAnnotations' and any('Resize' in earlier for earlier in kinds[:at]):
+            steps.insert(1, steps.pop(at))
+    return steps
 
 
 def drawn(dataset, scope: str, num: int, event_step: Optional[dict] = None) -> Iterator[np.ndarray]:

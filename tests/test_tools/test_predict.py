@@ -17,6 +17,7 @@ from tiny_tasks import ROOT
 
 from mmsterf.deploy import runtimes
 from mmsterf.engine import cli
+from mmsterf.engine.config import load_config
 from mmsterf.inference.items import Items
 from mmsterf.inference.pictures import colours, lines_of, zoom_of
 from mmsterf.versions import missing_for_pretraining
@@ -469,6 +470,24 @@ def test_sheets(name, task, tmp_path, capsys):
     if name == 'det':
         tool('browse', config, '--out', tmp_path / 'plain.png', '--num', '3', '--seed', '1')
         assert not np.array_equal(np.asarray(Image.open(tmp_path / 'plain.png')), sheet)  # augmented otherwise
+
+
+def test_boxes_of_a_sheet_are_resized_with_the_image(task):
+    """Stock test pipelines load labels behind Resize, as they are in the file."""
+    from mmsterf.inference.sheet import training_set
+
+    cfg = load_config(str(task('det')[0]))
+    leaf = cfg.val_dataloader.dataset
+    load, pack = leaf.pipeline[0], leaf.pipeline[-1]
+    boxes = []
+    for scale in (1.0, 2.0):
+        resize, labels = (
+            dict(type='Resize', scale_factor=scale, keep_ratio=True),
+            dict(type='LoadAnnotations', with_bbox=True),
+        )
+        leaf.pipeline = [load, resize, labels, pack]
+        boxes.append(training_set(cfg, 'val')[0]['data_samples'].gt_instances.bboxes.tensor)
+    torch.testing.assert_close(boxes[1], 2 * boxes[0])
 
 
 def test_detector_by_the_stock_inferencer_on_frames(task, scenes):
