@@ -81,7 +81,7 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
     dict(type='PolyLR', power=1.0, eta_min=0.0, by_epoch=False, begin=50, end=max_iters),
 ]
-# The receptive fields of the five stages by delay, on validation windows at the end of training.
+# The receptive fields of the stages by delay, on validation windows at the end of training.
 custom_hooks = [dict(type='mmsterf.STERFHook', by_epoch=False, interval=0, inputs='val', num=8)]
 log_processor = dict(by_epoch=False)
 default_hooks = dict(

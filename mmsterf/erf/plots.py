@@ -246,7 +246,7 @@ def profile_figure(results: Mapping[str, STERF], title: str = '', note: str = ''
 def temporal_figure(results: Mapping[str, STERF], title: str = '', note: str = '') -> Figure:
     """Temporal ERF (summed over space, relative to its sum) over the delay, with exponential fits."""
     fig = new_figure(6.2, 3.6, title, note)
-    ax = fig.subplots()
+    ax, fitted = fig.subplots(), ''
     for i, result in enumerate(results.values()):
         curve, colour = _shown(result)[0].sum((1, 2)), _CYCLE[i % len(_CYCLE)]
         share, fit = curve / (curve.sum() or 1), temporal_decay(curve)
@@ -257,7 +257,8 @@ def temporal_figure(results: Mapping[str, STERF], title: str = '', note: str = '
             dense = np.linspace(0, len(share) - 1, 200)
             start = (share**2 @ (share * np.exp(np.arange(len(share)) / fit['decay_constant']))) / (share**2).sum()
             ax.plot(dense, start * np.exp(-dense / fit['decay_constant']), color=colour, lw=0.9, ls='--', alpha=0.7)
-    ax.set(xlabel='delay (time steps; dashed: exponential fit)', ylabel='share of the gradient', ylim=(0, None))
+            fitted = '; dashed: exponential fit'
+    ax.set(xlabel=f'delay (time steps{fitted})', ylabel='share of the gradient', ylim=(0, None))
     ax.set_xticks(range(max(len(r.mean) for r in results.values())))
     ax.legend(fontsize=8, frameon=False)
     _bare(ax)

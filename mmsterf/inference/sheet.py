@@ -27,10 +27,10 @@ def training_set(cfg: Config, split: str = 'train'):
     """Build the data set of a split, which names files that it cannot read and labels that are wrong."""
     loader = cfg[f'{split}_dataloader']
     check_labels_when_read(cfg)
-    name_files_of(loader)
     if cfg.default_scope == 'mmdet':
         for leaf in dataset_leaves(loader.dataset):
             leaf.pipeline = _labels_first(leaf.get('pipeline') or [])
+    name_files_of(loader)
     init_default_scope(cfg.default_scope)
     dataset = DATASETS.build(loader.dataset)
     if hasattr(dataset, 'full_init'):
