@@ -50,7 +50,9 @@ def load_model(
     cfg = read_config(config)
     merge_options(cfg, parse_options(options))
     if not isinstance(cfg.get('model'), dict):
-        raise InvalidInput(f'{config} has no `model`')
+        raise InvalidInput(
+            f'{config} has no `model`: it is a part of other configs; name one of those that build on it'
+        )
     torch.manual_seed(seed)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
         cfg.model, prefix = part_of(cfg.model)

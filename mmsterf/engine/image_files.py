@@ -46,7 +46,8 @@ def read_image(path: Union[str, Path], option: str = '--input') -> Image:
                 kind = 'floating-point' if mode == 'F' else '32-bit'
                 raise InvalidInput(f'{where}: has {kind} pixels, of which no one knows the range; make it 8 or 16 bits')
             image.load()  # OpenCV fills what is missing with grey
-            pixels = _by_opencv(content, mode)
+            # of 16-bit CMYK, OpenCV prints an error that means nothing here
+            pixels = None if deep and mode == 'CMYK' else _by_opencv(content, mode)
             pixels = _by_pillow(image) if pixels is None else pixels
     except OSError as error:
         if error.errno is not None:

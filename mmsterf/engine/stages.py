@@ -87,7 +87,8 @@ def _config_error(error: Exception, frames: list, config: str) -> str:
     if isinstance(error, FileNotFoundError):
         base = error.filename or file
         below = [str(name) for name in files if name and str(name) != str(base)]
-        return f'config {config}: {base} is not a file' + (f' (a _base_ of {below[-1]})' if below else '')
+        there = f'; {Path(base).name}.py is one' * Path(f'{base}.py').is_file()
+        return f'config {config}: {base} is not a file' + (f' (a _base_ of {below[-1]})' if below else '') + there
     lines = [f.tb_lineno for f in frames if f.tb_frame.f_code.co_filename in ('', file)]
     line = f', line {lines[-1]}' if lines else ''
     text = message(error) if isinstance(error, (ValueError, OSError)) else f'{type(error).__name__}: {message(error)}'
@@ -175,7 +176,8 @@ def _build_error(error: Exception, frames: list, cfg: Any) -> Optional[str]:
         known = arguments_of(kind, cfg) or set()
         return f'{path}.{match[1]}: {getattr(kind, "__name__", kind)} has no such argument{nearest(match[1], known)}'
     if isinstance(error, TypeError) and len(frames) == 1 and (match := _LACKING.search(text)):
-        return f'{title}: needs {match[1]}'
+        missing = ', '.join(f'{path}.{name}' for name in re.findall(r"'(\w+)'", match[1]))
+        return f'{title}: needs {match[1]}, which the config does not give: set {missing}'
     file, deliberate = raised_by(error)
     if not deliberate and not is_ours(file) and not is_library(file):
         return None  # a slip in a class of the user's, who needs its traceback

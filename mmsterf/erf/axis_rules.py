@@ -12,8 +12,8 @@ from .atoms import LEVELS, NONE, TOKENS, UNKNOWN, Atom, Axes, better, dim_of, me
 from .regions import is_sampling, sampled
 
 _RESIZING = ('Convolution', 'ConvolutionOverrideable', 'SlowConv', 'ThnnConv', 'Mkldnn', 'Cudnn', 'Miopen')
-_POOLING = ('MaxPool', 'AvgPool', 'AdaptiveMaxPool', 'AdaptiveAvgPool', 'MkldnnMaxPool', 'Upsample', 'ConstantPad',
-            'ReflectionPad', 'ReplicationPad', 'FractionalMaxPool')  # fmt: skip
+_POOLING = ('MaxPool', 'AvgPool', 'AdaptiveMaxPool', 'AdaptiveAvgPool', 'MkldnnMaxPool', 'FractionalMaxPool')
+_SIZING = ('Upsample', 'ConstantPad', 'ReflectionPad', 'ReplicationPad')
 _VIEWS = ('View', 'UnsafeView', 'ReshapeAlias', 'Squeeze', 'Unsqueeze')
 _CHANNEL_FREE = {'Mm': (0, 1), 'Addmm': (1, 2), 'Bmm': (0, 1), 'Baddbmm': (1, 2)}
 _REDUCTIONS = ('Mean', 'Sum', 'Amax', 'Amin', 'Max', 'Min', 'LinalgVectorNorm', 'Norm', 'Std', 'Var', 'Logsumexp')
@@ -44,12 +44,23 @@ def _first(parents) -> Axes:
 def _conv(node, index, shape, parents) -> Optional[Axes]:
     if parents[0] is None:
         return plain(shape)
-    spatial = [resized(atoms, s) for atoms, s in zip(parents[0][2:], shape[2:])]
+    spatial = [_slid(atoms, s) for atoms, s in zip(parents[0][2:], shape[2:])]
     return (parents[0][0], (Atom(NONE, shape[1]),), *spatial)
 
 
 def _pool(node, index, shape, parents) -> Axes:
+    return tuple(_slid(atoms, s) for atoms, s in zip(_first(parents), shape))
+
+
+def _resize(node, index, shape, parents) -> Axes:
     return tuple(resized(atoms, s) for atoms, s in zip(_first(parents), shape))
+
+
+def _slid(atoms, size: int) -> tuple:
+    """An axis that a window slid along: a row of tokens that shrinks becomes runs of tokens, which are no grid."""
+    pieces = merged(atoms)
+    tokens = pieces[0].source == TOKENS or {'H', 'W'} <= {a.source for a in pieces}
+    return (Atom(NONE, size),) if tokens and size != math.prod(a.size for a in pieces) else resized(atoms, size)
 
 
 def _permute(node, index, shape, parents) -> Axes:
@@ -268,6 +279,7 @@ _RULES: list[tuple[str, Callable]] = [
     *((n, _matmul) for n in ('Mm', 'Addmm', 'Bmm', 'Baddbmm')),
     *((n, _conv) for n in _RESIZING),
     *((n, _pool) for n in _POOLING),
+    *((n, _resize) for n in _SIZING),
     ('Permute', _permute),
     ('Transpose', _transpose),
     ('TBackward', _transpose),

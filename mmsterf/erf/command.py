@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Optional, Union
 
 from mmsterf.engine import check_versions, command_line
+from mmsterf.engine.allocator import keep_freed_memory
 from mmsterf.engine.outputs import ResultFolder, staged
 from mmsterf.errors import InvalidInput
 
@@ -218,6 +219,7 @@ class bar:
 def main(argv: Optional[list[str]] = None) -> None:
     """Run the command line."""
     args = parse(argv)
+    keep_freed_memory()  # every input takes the same maps again
     if not all(isinstance(model, Spec) for model, _ in args.models):
         check_versions()
     folder = None if args.list_layers else ResultFolder('--out', args.out, 'st_erf.py', args.force)

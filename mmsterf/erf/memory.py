@@ -152,7 +152,7 @@ def too_large(model: nn.Module, sample: Tensor, limit: int, asked: bool, run: Ca
     """
     height, width = sample.shape[-2:]
     fits = next((size for size in _smaller(height, width) if _fits(model, sample, size, limit, run)), None)
-    advice = f'{fits[0]} x {fits[1]} fits' if fits else 'no smaller size was found that fits'
+    advice = f'{fits[0]} x {fits[1]} fits' if fits else 'no smaller size was found to fit; shallower layers take less'
     reason = f'than the memory asked for, {_gib(limit)}' if asked else f'memory than is free, {_gib(limit)}'
     more = (
         ', or ask for more' if asked else ' (--memory takes the place of this estimate, which may be twice the truth)'

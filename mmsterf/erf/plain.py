@@ -214,12 +214,27 @@ def stages(layers: Mapping[str, Layer]) -> list[str]:
         children.setdefault(name.rpartition('.')[0], []).append(name)
     rows = [{maps[name].grid: name for name in names} for names in children.values()]
     last = maps[list(maps)[-1]].grid
-    chosen = list(max((row for row in rows if last in row), key=len).values())
+    order = {name: i for i, name in enumerate(layers)}
+
+    def behind(row: list, other: list, i: int) -> bool:
+        return bool(row) and order[row[i]] > order[other[-1]] and not row[i].startswith(f'{other[-1]}.')
+
+    rows = [list(row.values()) for row in rows if last in row]
+    chosen = max(rows, key=len)
+    for row in rows:  # a patch embedding has sizes, too
+        chosen = row if len(row) == len(chosen) and behind(row, chosen, 0) else chosen
     late = [names for names in children.values() if any(maps[n].grid == last for n in names)]  # a stem is no stage
-    longest = max(([n for n in names if n.rpartition('.')[2].isdecimal()] for names in late), key=len)
-    order = list(layers)
-    later = bool(longest) and order.index(longest[-1]) > order.index(chosen[-1])
-    behind = later and not longest[-1].startswith(f'{chosen[-1]}.')  # a patch embedding has sizes, too
-    if (len(chosen) < 3 or behind) and len(longest) >= 4:
+    longest = max((_numbered(names, maps) for names in late), key=len)
+    if (len(chosen) < 3 or behind(longest, chosen, -1)) and len(longest) >= 4:
         return [longest[(i + 1) * len(longest) // 4 - 1] for i in range(4)]
     return chosen[-_MOST_STAGES:]
+
+
+def _numbered(names: list[str], maps: Mapping[str, Layer]) -> list[str]:
+    """Return the longest row of numbered children: 0, 1, ...; or block_0, block_1, ... of one type."""
+    rows: dict = {}
+    for name in names:
+        stem, number = re.fullmatch(r'(.*?)(\d*)', name.rpartition('.')[2]).groups()
+        if number:
+            rows.setdefault((stem, type(maps[name].module) if stem else None), []).append(name)
+    return max(rows.values(), key=len, default=[])

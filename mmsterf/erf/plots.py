@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter
 
 from .core import STERF
@@ -69,8 +70,11 @@ def draw_map(ax: Axes, a: np.ndarray, scale: str = 'linear', centre: Optional[tu
         ax.text(0.5, 0.5, empty, transform=ax.transAxes, color='white', ha='center', va='center', fontsize=11)
     bar = scale_bar(w)
     x, y = 0.04 * w, 0.95 * h
-    ax.plot([x, x + bar], [y, y], color='white', lw=2.5, solid_capstyle='butt')
-    ax.text(x + bar / 2, y - 0.025 * h, f'{bar} px', color='white', ha='center', va='bottom', fontsize=7)
+    edge = [withStroke(linewidth=1.5, foreground='black')]  # to be read on bright maps
+    frame = [withStroke(linewidth=3.5, foreground='black')]
+    ax.plot([x, x + bar], [y, y], color='white', lw=2.5, solid_capstyle='butt', path_effects=frame)
+    where = {'ha': 'center', 'va': 'bottom', 'fontsize': 7}
+    ax.text(x + bar / 2, y - 0.025 * h, f'{bar} px', color='white', path_effects=edge, **where)
     if centre:
         ax.plot(centre[1], centre[0], '+', color='#4dd0e1', ms=6, mew=0.8)
     ax.set(xlim=(-0.5, w - 0.5), ylim=(h - 0.5, -0.5))

@@ -60,7 +60,7 @@ def predict(model: nn.Module, x: Tensor, size: tuple[int, int]):
     """
     model = _answering(model)
     if hasattr(model, 'whose'):
-        raise InvalidInput(f'{model.whose}: it gives no answers')
+        raise InvalidInput(f'{model.whose}: it gives no answers; its layers can be analysed, without --target')
     name, given = type(model).__name__, run_answer(model, x)
     if hasattr(model, 'add_pred_to_datasample'):
         return _boxes(model, x, given, name)
@@ -128,7 +128,8 @@ def _detect(model: nn.Module, x: Tensor, size: tuple[int, int]):
 
     if hasattr(model, 'roi_head') and not getattr(model, 'with_rpn', True):
         raise InvalidInput(
-            f'{type(model).__name__} has no boxes of its own: it takes proposals that another detector made'
+            f'{type(model).__name__} has no boxes of its own: it takes proposals that another detector made; its '
+            'layers can be analysed, without --target'
         )
     sample = DetDataSample(metainfo=facts_of(size))
     with explained(model, x), _connected(model):

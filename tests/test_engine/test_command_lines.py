@@ -172,6 +172,7 @@ def test_settings_out_of_range(cfg, option, said):
         ('a = (', r'own\.py, line 1: .*was never closed'),
         ('a = 1\nb = c', r"own\.py, line 2: NameError: name 'c' is not defined"),
         ('_base_ = "./nothing.py"', r'nothing\.py is not a file \(a _base_ of '),
+        ('_base_ = "./own"', r'own is not a file \(a _base_ of .*own\.py is one'),
         ('_base_ = "./own.py"', 'inherit from each other in a circle'),
         ('_base_ = "mmnothing::a/b.py"', r'own\.py.*mmnothing'),
         ('custom_imports = dict(imports=["mmnothing"])', 'mmnothing'),

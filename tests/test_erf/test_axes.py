@@ -152,6 +152,13 @@ def test_hidden_units_of_a_token_mlp_are_no_map():
     assert result.notes == ()
 
 
+@pytest.mark.parametrize('pool', [nn.AvgPool1d(9), nn.MaxPool1d(3, 2), nn.Conv1d(16, 16, 4, 4)])
+def test_runs_of_tokens_are_no_grid(pool):
+    model = nn.Sequential(nn.Conv2d(3, 16, 4, 4), nn.Flatten(2), pool)  # as keys of NextViT
+    with pytest.raises(ValueError, match="'2' has no spatial shape"):
+        st_erf(model, Noise(1, (3, 24, 24)), '2')
+
+
 class Windows(nn.Module):
     """Tokens of shifted windows and back, as Swin has them."""
 

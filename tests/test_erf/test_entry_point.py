@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +126,9 @@ def test_defaults_of_plain_models(here):
     model = nn.Sequential(nn.Conv2d(3, 3, 1), blocks, nn.Identity())
     x = torch.zeros(1, 3, 16, 16, requires_grad=True)
     assert plain.stages(probe(model, x, (16, 16))[0]) == ['1.0', '1.1', '1.2']
+    wide = [nn.Sequential(*[nn.Conv2d(3, 3, 1) for _ in range(5)]) for _ in range(8)]
+    model = nn.Sequential(OrderedDict((f'layer_{i}', block) for i, block in enumerate(wide)))  # as torchvision's ViTs
+    assert plain.stages(probe(model, x, (16, 16))[0]) == ['layer_1', 'layer_3', 'layer_5', 'layer_7']
 
 
 def test_timms_models_say_their_inputs(here):

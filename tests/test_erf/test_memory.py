@@ -70,7 +70,7 @@ def test_what_does_not_fit_is_refused_with_a_size_that_does(monkeypatch):
         st_erf(model, data, '3', memory=20 * NEED)
     assert '96 x 192 fits, or ask for more' in str(error.value)  # 18 of the 32 times 32 x 32
     st_erf(model, Noise(1, (3, 96, 192)), '3', memory=20 * NEED)
-    with pytest.raises(ValueError, match='no smaller size was found that fits'):
+    with pytest.raises(ValueError, match='no smaller size was found to fit'):
         st_erf(model, Noise(1, (3, 32, 32)), '3', memory=0.9 * NEED)
     monkeypatch.setattr(memory, 'free_memory', lambda device: int(20 * NEED * GIB))
     with pytest.raises(ValueError, match=r'takes more memory than is free, .* GiB: 96 x 192 fits \(--memory takes'):
