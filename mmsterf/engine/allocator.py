@@ -10,7 +10,7 @@ def keep_freed_memory() -> bool:
     """Let glibc keep what is freed, for the next step to use; returns whether it does.
 
     A step of training, or an input of an analysis, takes the maps that the last one freed. By default glibc hands large
-    ones back to the kernel, which clears each page again when it is taken: on CPUs a sixth to a fifth of a training step
+    ones back to the kernel, which clears each page again when it is taken: on CPUs a sixth to a fifth of a step
     (docs/own_data.md). The process holds a little more memory for it (2.1 instead of 1.8 GB there).
     """
     if platform.libc_ver()[0] != 'glibc':
