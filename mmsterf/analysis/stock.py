@@ -116,6 +116,18 @@ def _initialise(model: nn.Module) -> None:
         notice(f'{len(unset)} parameters that the model leaves to a checkpoint are random: {shown}')
 
 
+def fill_caches(model: nn.Module) -> None:
+    """Run the text encoders that keep what they gave (SAN's): it depends on weights alone, and takes minutes on CPUs.
+
+    Each analysis leaves a model as found, and would run them for every input.
+    """
+    for module in model.modules():
+        if getattr(module, 'cache_feature', False) and getattr(module, 'cache', None) == {}:
+            notice(f'the {type(module).__name__} encodes its classes once, which takes minutes on a CPU')
+            with torch.no_grad():
+                module()
+
+
 def part_of(cfg: dict) -> tuple[dict, str]:
     """Return the config of what is analysed of a model, and the prefix of its weights in checkpoints of the whole.
 

@@ -117,6 +117,10 @@ def run_targets(args, names: list[str], folder, argv) -> None:
     for name, (spec, checkpoint) in zip(names, args.models):
         model, cfg, inputs_of = load(spec, checkpoint, args)
         model.to(torch.device(args.device))
+        if not isinstance(spec, Spec):
+            from mmsterf.analysis.stock import fill_caches
+
+            fill_caches(model)
         time_steps, kind = timing(model, args.time_steps, args.input_time)
         how = {'time_steps': time_steps, 'input_time': kind}
         inputs = inputs_of(args.num, args.seed, forward=run_answer, **how)

@@ -71,7 +71,10 @@ def analyse(model: Union[str, Spec], checkpoint: Optional[str], args: argparse.N
     if not isinstance(spec, Spec):
         from mmsterf.analysis.features import default_layers, run_features
         from mmsterf.analysis.heads import run_with_heads
+        from mmsterf.analysis.stock import fill_caches
 
+        if args.heads:
+            fill_caches(model)
         forward = partial(run_with_heads, region=args.region) if args.heads else run_features
         layers = layers or default_layers(model, time_steps)
     how = {'time_steps': time_steps, 'input_time': input_time, 'forward': forward}

@@ -46,8 +46,8 @@ class Layer:
         time: Where output time steps are: 'none' (one step, or averaged over), 'folded', 'axis', or 'calls' (the module
             runs once per step).
         prefix: Number of tokens in front of the grid (class token, registers).
-        in_front: Where the output comes straight out of a layer norm, the layer in front of that norm, if it has a
-            name. Behind a norm, ones over all channels cancel if its gains are equal.
+        in_front: Where the output comes straight out of a layer norm, or is a sum of such, the layer in front of the
+            (last) norm, if it has a name. Behind a norm, ones over all channels cancel if its gains are equal.
         guess: Whether the axes were read from the shape alone.
         stands_for: The layer that was asked for, if this is the one in front of its norm.
         window: (top, left, bottom, right) in input pixels, where the grid covers a region of interest; None for all.
@@ -223,16 +223,33 @@ def _order(axes: dict, name: str, index: int) -> Order:
 
 
 def _origins(y: Tensor) -> tuple:
-    """The op that made a tensor, behind views of its result; and, if that is a layer norm, the op in front of it."""
+    """The op that made a tensor, behind views of its result; and the one in front of the (last) norm it ends in."""
+    norms = _norms(y.grad_fn)
+    last = max(norms, key=lambda node: node._sequence_nr(), default=None)
+    return _behind_views(y.grad_fn), last and _behind_views(last.next_functions[0][0])
 
-    def behind_views(node):
-        while node is not None and node.name().startswith(_VIEWS):
-            node = node.next_functions[0][0]
-        return node
 
-    origin = behind_views(y.grad_fn)
-    normed = origin is not None and origin.name().startswith('NativeLayerNorm')
-    return origin, behind_views(origin.next_functions[0][0]) if normed else None
+def _behind_views(node):
+    while node is not None and node.name().startswith(_VIEWS):
+        node = node.next_functions[0][0]
+    return node
+
+
+def _norms(node) -> list:
+    """The layer norms that a tensor is the sum of, one or, as in SwinV2, several; none if anything else takes part."""
+    found, seen, stack = [], set(), [node]
+    while stack:
+        node = _behind_views(stack.pop())
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if node.name().startswith('NativeLayerNorm'):
+            found.append(node)
+        elif node.name().startswith('AddBackward'):
+            stack.extend(parent for parent, _ in node.next_functions)
+        else:
+            return []
+    return found
 
 
 def _time(axes: str, shape: tuple[int, ...], time_steps: int, calls: int) -> str:

@@ -10,6 +10,7 @@ from torch import nn
 
 from mmsterf.analysis.features import default_layers, run_features
 from mmsterf.analysis.loading import load_model
+from mmsterf.analysis.stock import fill_caches
 from mmsterf.engine.config import read_config
 from mmsterf.erf import Noise, calibrated, command, ending, st_erf
 from mmsterf.errors import InvalidInput
@@ -97,6 +98,32 @@ def test_code_that_wants_weights_is_stopped(tmp_path, monkeypatch):
 def test_missing_packages_are_named():
     with pytest.raises(InvalidInput, match='needs the package detectron2'):
         load_model('mmdet::misc/d2_retinanet_r50-caffe_fpn_ms-90k_coco.py', None)
+
+
+def test_what_a_config_lacks_is_named_by_its_key():
+    config = 'mmdet::cascade_rpn/cascade-rpn_r50-caffe_fpn_1x_coco.py'
+    with pytest.raises(InvalidInput, match=r"needs 'num_classes', .*: set model\.rpn_head\.num_classes"):
+        load_model(config)
+    with pytest.raises(InvalidInput, match='is a part of others; name one that builds on it'):
+        load_model('mmdet::common/ms_3x_coco.py')
+
+
+def test_text_is_encoded_once(capsys):
+    class Encoder(nn.Module):
+        cache_feature = True
+
+        def __init__(self):
+            super().__init__()
+            self.cache, self.weight = {}, nn.Parameter(torch.ones(2))
+
+        def forward(self):
+            self.cache.setdefault('cat', 2 * self.weight)
+
+    model = nn.Sequential(Encoder(), nn.Sequential(Encoder()))
+    for _ in range(2):
+        fill_caches(model)
+    assert capsys.readouterr().out.count('encodes its classes once') == 2
+    assert not model[0].cache['cat'].requires_grad
 
 
 def test_models_that_need_text_have_features_only(capsys):

@@ -345,3 +345,17 @@ def test_the_layer_in_front_of_a_norm():
     np.testing.assert_array_equal(maps['blocks'].mean, st_erf(model, data, 'blocks')['blocks'].mean)
     grid = st_erf(model, data, 'grid', in_front_of_norms=True)
     assert list(grid) == ['blocks'] and not grid['blocks'].cancels
+
+
+def test_the_layer_in_front_of_a_sum_of_norms():
+    model, data = SumOfNorms(), Noise(2, (3, 9, 9))
+    maps = st_erf(model, data, '.', in_front_of_norms=True)
+    assert list(maps) == ['f'] and not maps['f'].cancels
+    assert maps['f'].notes == ('. ends in a layer norm: f, in front of it, is analysed',)
+
+    class PreNorm(SumOfNorms):
+        def forward(self, x):
+            x = self.norm0(self.stem(x).permute(0, 2, 3, 1))
+            return x + self.f(x)
+
+    assert list(st_erf(PreNorm(), data, '.', in_front_of_norms=True)) == ['.']
