@@ -100,12 +100,19 @@ def test_missing_packages_are_named():
         load_model('mmdet::misc/d2_retinanet_r50-caffe_fpn_ms-90k_coco.py', None)
 
 
-def test_what_a_config_lacks_is_named_by_its_key():
-    config = 'mmdet::cascade_rpn/cascade-rpn_r50-caffe_fpn_1x_coco.py'
-    with pytest.raises(InvalidInput, match=r"needs 'num_classes', .*: set model\.rpn_head\.num_classes"):
-        load_model(config)
-    with pytest.raises(InvalidInput, match='is a part of others; name one that builds on it'):
-        load_model('mmdet::common/ms_3x_coco.py')
+@pytest.mark.parametrize(
+    ('config', 'said'),
+    [
+        ('cascade_rpn/cascade-rpn_r50-caffe_fpn_1x_coco.py', "needs 'num_classes', which the config does not give: set "
+                                                              'model.rpn_head.num_classes'),
+        ('common/ms_3x_coco.py', 'has no `model`: it is a part of others; name one that builds on it'),
+        ('sort/faster-rcnn_r50_fpn_8xb2-4e_mot17train_test-mot17train.py', 'mot17halfval.py is one'),
+    ],
+)  # fmt: skip
+def test_stock_configs_that_lack_something(config, said, tmp_path):
+    with pytest.raises(SystemExit) as error:
+        command.main([f'mmdet::{config}', '--out', str(tmp_path / 'out')])
+    assert said in str(error.value)
 
 
 def test_text_is_encoded_once(capsys):
