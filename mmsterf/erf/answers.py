@@ -172,7 +172,7 @@ def answers(
             grad = (grad.relu() if signed else grad.abs()).double().reshape(-1, *sample.shape[-3:]).mean(1)
             notes = ()
             if not grad.isfinite().all():
-                notes = (f'the gradient of {target.text} is not finite',)
+                notes = (f'the gradient of {target.text} is not finite; if weights are random, give a checkpoint',)
             elif not grad.any():
                 notes = (f'no gradient arrives from {target.text}: its score does not move',)
             shown = sample.detach().float().cpu().numpy()

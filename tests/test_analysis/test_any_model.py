@@ -105,7 +105,7 @@ def test_missing_packages_are_named():
     [
         ('cascade_rpn/cascade-rpn_r50-caffe_fpn_1x_coco.py', "needs 'num_classes', which the config does not give: set "
                                                               'model.rpn_head.num_classes'),
-        ('common/ms_3x_coco.py', 'has no `model`: it is a part of others; name one that builds on it'),
+        ('common/ms_3x_coco.py', 'has no `model`: it is a part of other configs; name one of those that build on it'),
         ('sort/faster-rcnn_r50_fpn_8xb2-4e_mot17train_test-mot17train.py', 'mot17halfval.py is one'),
     ],
 )  # fmt: skip
