@@ -6,7 +6,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1] / 'mmsterf'
 
 FLOORS = [
-    ['errors', 'zoo', '__init__', '__main__'],
+    ['errors', 'palette', 'zoo', '__init__', '__main__'],
     ['ranges', 'versions'],
     ['snn', 'events', 'erf', 'checkpoint', 'engine.inputs', 'engine.image_files', 'engine.videos'],
     ['mmengine_names', 'registry', 'utils'],

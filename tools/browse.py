@@ -41,9 +41,9 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     from PIL import Image
     from tqdm import tqdm
 
-    from mmsterf.engine.config import event_step, load_config
+    from mmsterf.engine.config import dataset_leaves, event_step, load_config
     from mmsterf.engine.data import check_data
-    from mmsterf.engine.data_checks import check_contents, refuse
+    from mmsterf.engine.data_checks import check_contents, dataset_class, named_palette, refuse
     from mmsterf.engine.outputs import check_new_file
     from mmsterf.engine.settings import check_loader
     from mmsterf.erf import replace_file
@@ -66,7 +66,10 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     dataset = training_set(cfg, args.split)
     set_random_seed(args.seed)
     num = min(args.num, len(dataset))
-    cells = list(tqdm(drawn(dataset, cfg.default_scope, num, step), total=num, desc='browse', unit='image'))
+    leaf = next(dataset_leaves(cfg[name].dataset))
+    palette = named_palette(leaf, dataset_class(leaf, cfg.default_scope))
+    cells = tqdm(drawn(dataset, cfg.default_scope, num, step, palette), total=num, desc='browse', unit='image')
+    cells = list(cells)
     picture = Image.fromarray(sheet(cells))
     replace_file(out, lambda part: picture.save(part, 'PNG'))
     print(f'{out}: {num} of {len(dataset)} pictures, {picture.width} x {picture.height} pixels')

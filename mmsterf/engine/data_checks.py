@@ -3,6 +3,7 @@
 import logging
 import os
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
@@ -112,6 +113,17 @@ def class_names(leaf: dict, kind: type) -> Optional[tuple]:
     if 'classes' in metainfo:
         return metainfo['classes'], True
     return getattr(kind, 'METAINFO', {}).get('classes'), False
+
+
+def named_palette(leaf: dict, kind: Optional[type]) -> Optional[Sequence]:
+    """Colours that the config names for its classes, or the data set for its own; None if neither does.
+
+    Then mmseg draws some by lot, and mmdet's sets have the first of those that were made for other classes.
+    """
+    metainfo, known = leaf.get('metainfo') or {}, getattr(kind, 'METAINFO', {})
+    classes, own = class_names(leaf, kind) if kind is not None else (None, False)
+    theirs = not own or list(classes or ()) == list(known.get('classes') or ())
+    return metainfo.get('palette') or (known.get('palette') if theirs else None)
 
 
 def _metrics(cfg: Config, split: str) -> list:

@@ -6,10 +6,11 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from .answers import Answer
-from .plots import colour_bar, draw_map, new_figure
+from mmsterf.palette import MAPS, MARK
 
-_MARK = '#4dd0e1'
+from .answers import Answer
+from .panels import WIDTH, colour_bar, draw_map, new_figure
+
 _MOST_STEPS = 8
 
 
@@ -39,11 +40,11 @@ def _mark(ax: Axes, answer: Answer) -> None:
     h, w = answer.map.shape[1:]
     if answer.box:
         x1, y1, x2, y2 = np.clip(answer.box, -0.5, (w + 0.5, h + 0.5) * 2)
-        ax.add_patch(Rectangle((x1 - 0.5, y1 - 0.5), x2 - x1, y2 - y1, fill=False, ec=_MARK, lw=1.4))
+        ax.add_patch(Rectangle((x1 - 0.5, y1 - 0.5), x2 - x1, y2 - y1, fill=False, ec=MARK, lw=1.4))
     if answer.region is not None and not answer.region.all():
-        ax.contour(answer.region, levels=[0.5], colors=_MARK, linewidths=0.9)
+        ax.contour(answer.region, levels=[0.5], colors=MARK, linewidths=0.9)
     if answer.pixel:
-        ax.plot(answer.pixel[1], answer.pixel[0], '+', color=_MARK, ms=9, mew=1.5)
+        ax.plot(answer.pixel[1], answer.pixel[0], '+', color=MARK, ms=9, mew=1.5)
     ax.set(xticks=[], yticks=[], xlim=(-0.5, w - 0.5), ylim=(h - 0.5, -0.5))
 
 
@@ -61,8 +62,11 @@ def answer_figure(answer: Answer, preprocessor=None, title: str = '', note: str 
     ratio = min(max(a.shape[0] / a.shape[1], 0.4), 2.0)
     note = '; '.join(filter(None, (note, *answer.notes)))
     title = title or f'{answer.target}: {answer.label} {answer.score:.3f}'
-    fig = new_figure(11, 3.5 * ratio + 0.5 + (11 / max(len(steps), 3) * ratio * 0.9 if len(steps) else 0), title, note)
-    rows = fig.subfigures(2, 1, height_ratios=(3.5, 11 / max(len(steps), 3) * 0.9)) if len(steps) else [fig]
+    heights = [3.0 * ratio + 0.95]
+    if len(steps):
+        heights.append(WIDTH / max(len(steps), 3) * ratio * 0.9 + 0.9)
+    fig = new_figure(WIDTH, sum(heights), title, note)
+    rows = fig.subfigures(2, 1, height_ratios=heights) if len(steps) else [fig]
     left, middle, right = rows[0].subplots(1, 3)
     left.imshow(picture)
     _mark(left, answer)
@@ -71,7 +75,7 @@ def answer_figure(answer: Answer, preprocessor=None, title: str = '', note: str 
     grey = np.repeat(picture.mean(2, keepdims=True), 3, 2)
     middle.imshow(0.15 + 0.55 * grey)
     shown = middle.imshow(
-        relative, cmap='inferno', norm=PowerNorm(0.5, 0, 1), alpha=np.sqrt(relative), interpolation='nearest'
+        relative, cmap=MAPS, norm=PowerNorm(0.5, 0, 1), alpha=np.sqrt(relative), interpolation='nearest'
     )
     _mark(middle, answer)
     middle.set_title('gradient over the input', fontsize=9)
@@ -85,8 +89,8 @@ def answer_figure(answer: Answer, preprocessor=None, title: str = '', note: str 
         for ax, step in zip(np.atleast_1d(axes), steps):
             image = draw_map(ax, answer.map[step], 'log', top=answer.map.max())
             _mark(ax, answer)
-            ax.set_title(f'step {step}: {100 * numbers["by_step"][step]:.1f} %', fontsize=9)
-        colour_bar(rows[1], image, np.atleast_1d(axes).tolist(), 'log')
+            ax.set_title(f'step {step}:\n{100 * numbers["by_step"][step]:.1f} %', fontsize=9)
+        colour_bar(rows[1], image, axes, 'log')
     rows[-1].supxlabel(_caption(numbers), fontsize=8.5)
     return fig
 

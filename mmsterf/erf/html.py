@@ -13,6 +13,8 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.image import imsave
 
+from mmsterf.palette import MAPS
+
 from .answers import Answer
 from .core import STERF
 from .files import replace_file
@@ -71,7 +73,7 @@ def write_html(
         'title': title,
         'command': command,
         'models': models,
-        'colours': _text((colormaps['inferno'](np.arange(256))[:, :3] * 255).round().astype('u1')),
+        'colours': _text((colormaps[MAPS](np.arange(256))[:, :3] * 255).round().astype('u1')),
         'figures': [{'name': n, 'source': _uri(f.read_bytes())} for n, f in (figures or {}).items()],
         'differences': list(differences),
     }  # fmt: skip

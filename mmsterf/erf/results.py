@@ -10,6 +10,7 @@ from typing import Optional
 def write(results: dict, facts: dict, name: str, out: Path) -> list[dict]:
     """Write files and figures of one model to a folder; return its metrics."""
     from mmsterf.erf import measure, plots, write_csv, write_json, write_maps
+    from mmsterf.erf.panels import words_of
 
     published = facts.pop('replknet', {})
     rows = [{**measure(r), **published.get(layer, {})} for layer, r in results.items()]
@@ -25,7 +26,7 @@ def write(results: dict, facts: dict, name: str, out: Path) -> list[dict]:
         figures['delays'] = plots.delay_figure(results, title=f'{name}: ST-ERF by delay', note=note)
         figures['temporal'] = plots.temporal_figure(results, f'{name}: temporal ERF', note)
     for layer, result in results.items():
-        title = f'{name}: {layer}'
+        title = f'{name}: {words_of(layer)}'
         figures[f'layers/{layer.replace(":", "-")}'] = plots.layer_figure(result, title, note)
     for stem, figure in figures.items():
         plots.save(figure, out / stem)

@@ -10,6 +10,8 @@ import matplotlib.font_manager
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from mmsterf.palette import class_colours
+
 LONG_SIDE = 800
 """About the longer side of an enlarged picture, in pixels."""
 
@@ -37,18 +39,10 @@ def font_size(height: int, width: int) -> int:
 
 
 def colours(number: int, palette=None) -> list:
-    """`number` RGB colours: the palette where it is long enough, or ones that differ."""
+    """`number` RGB colours: the palette where it is long enough, or ones that everybody tells apart."""
     if isinstance(palette, Sequence) and not isinstance(palette, str) and len(palette) >= number:
         return [tuple(int(value) for value in colour) for colour in palette[:number]]
-    if number <= 10:
-        table = matplotlib.colormaps['tab10'].colors
-    elif number <= 20:
-        table = matplotlib.colormaps['tab20'].colors
-    else:  # neighbours differ: hues at the golden ratio, two brightnesses
-        hues = (np.arange(number) * 0.61803) % 1
-        hsv = np.stack([hues, np.full(number, 0.85), np.where(np.arange(number) % 2, 0.65, 0.95)], -1)
-        table = matplotlib.colors.hsv_to_rgb(hsv)
-    return [tuple(round(255 * float(value)) for value in colour) for colour in table[:number]]
+    return list(class_colours(number))
 
 
 @lru_cache

@@ -16,7 +16,7 @@ from mmengine.runner import load_checkpoint
 
 from mmsterf.engine.checks import check_model, check_weights
 from mmsterf.engine.config import dataset_leaves, event_step
-from mmsterf.engine.data_checks import class_names, dataset_class
+from mmsterf.engine.data_checks import class_names, dataset_class, named_palette
 from mmsterf.engine.device import adapt_to_device, notice
 from mmsterf.engine.sequences import check_sequences
 from mmsterf.errors import InvalidInput
@@ -75,7 +75,7 @@ class Predictor:
         self._check_classes(checkpoint)
         if own and self.classes != list(own):
             notice(f'classes are those of {checkpoint}, the config names others: {_few(self.classes)}')
-        self.palette = colours(len(self.classes), _palette(self.scope, own, palette, stored.get('palette')))
+        self.palette = colours(len(self.classes), _palette(own, palette, stored.get('palette')))
         self.model.dataset_meta = {'classes': tuple(self.classes), 'palette': self.palette}
 
     def _build(self, cfg: Config, device: Optional[str]):
@@ -166,14 +166,13 @@ def _metainfo(leaf: dict, scope: str) -> tuple:
     """Classes and palette that the config names, None each if it does not."""
     kind = dataset_class(leaf, scope)
     classes = (class_names(leaf, kind) or (None,))[0] if kind is not None else None
-    palette = (leaf.get('metainfo') or {}).get('palette') or getattr(kind, 'METAINFO', {}).get('palette')
-    return classes, palette
+    return classes, named_palette(leaf, kind)
 
 
 def _few(names: Sequence[str]) -> str:
     return ', '.join(names[:4]) + ', ...' * (len(names) > 4)
 
 
-def _palette(scope: str, own: Optional[Sequence], palette: Optional[Sequence], stored: Optional[Sequence]):
-    """The checkpoint's palette or the config's; neither where mmseg drew one by lot, as it does for data without."""
-    return palette if scope == 'mmseg' and own and not palette else stored or palette
+def _palette(own: Optional[Sequence], palette: Optional[Sequence], stored: Optional[Sequence]):
+    """The checkpoint's palette or the config's; neither where it is of other classes or by lot (`named_palette`)."""
+    return None if own and not palette else stored or palette

@@ -40,6 +40,7 @@ def training_set(cfg: Config, split: str = 'train'):
     return dataset
 
 
+<<<<<<< HEAD
 def _labels_first(pipeline: Sequence[dict]) -> list:
     """A pipeline whose labels are resized with the image: stock test pipelines load them behind, for evaluation."""
     kinds = [str(step.get('type')).rpartition('.')[2] for step in pipeline]
@@ -51,6 +52,11 @@ def _labels_first(pipeline: Sequence[dict]) -> list:
 
 
 def drawn(dataset, scope: str, num: int, event_step: Optional[dict] = None) -> Iterator[np.ndarray]:
+=======
+def drawn(
+    dataset, scope: str, num: int, event_step: Optional[dict] = None, palette: Optional[Sequence] = None
+) -> Iterator[np.ndarray]:
+>>>>>>> 69aaa6c (Figures: one palette for all eyes, text apart, layers in words, one bar for one scale)
     """Pictures of `num` items, evenly spread over a data set, each `CELL` pixels large with its file below.
 
     Args:
@@ -58,10 +64,11 @@ def drawn(dataset, scope: str, num: int, event_step: Optional[dict] = None) -> I
         scope (str): 'mmdet', 'mmseg' or 'mmpretrain'.
         num (int): How many.
         event_step (dict, optional): How its pipeline loads events, if it does.
+        palette (Sequence, optional): RGB colours of the classes; ones that everybody tells apart by default.
     """
     meta = dataset.metainfo
     classes = [str(name) for name in meta.get('classes') or ()]
-    palette = colours(len(classes), meta.get('palette'))
+    palette = colours(len(classes), palette)
     for index in (i * len(dataset) // num for i in range(num)):
         item = dataset[index]
         inputs, sample = item['inputs'], item['data_samples']

@@ -351,25 +351,34 @@ def test_sheets_of_events():
     from mmsterf.inference.sheet import drawn
 
     class Windows(list):
-        metainfo = {'classes': ('ground', 'car'), 'palette': [[9, 9, 9], [200, 30, 30]]}
+        metainfo = {'classes': ('ground', 'car')}
 
     maps = torch.zeros(4, 40, 50)
     maps[1, :20] = 9  # brighter, above
     labels = torch.full((1, 40, 50), 255)
     labels[:, :, :5] = 1
     item = {'inputs': maps, 'data_samples': SegDataSample(gt_sem_seg=PixelData(data=labels))}
-    cells = list(drawn(Windows([item] * 4), 'mmseg', 2, {'type': 'mmsterf.LoadEvents'}))
+    palette = [[9, 9, 9], [200, 30, 30]]
+    cells = list(drawn(Windows([item] * 4), 'mmseg', 2, {'type': 'mmsterf.LoadEvents'}, palette))
     assert len(cells) == 2 and cells[0].shape == (504, 480, 3)
     above, below, left = (cells[0][y, x].astype(int) for y, x in ((150, 300), (350, 300), (350, 24)))
     assert above[0] > 200 > above[2] and (below == 255).all() and left[0] > 200 > left[1]
 
 
-def test_palettes_drawn_by_lot_are_not_kept():
+def test_palettes_by_lot_or_of_other_classes_are_not_kept():
+    from mmdet.datasets import CocoDataset
+
+    from mmsterf.engine.data_checks import named_palette
     from mmsterf.inference.predictor import _palette
 
     lot, named = [[1, 2, 3]], [[4, 5, 6]]
-    assert _palette('mmseg', ('road',), None, lot) is None and _palette('mmdet', ('road',), None, lot) == lot
-    assert _palette('mmseg', ('road',), named, lot) == _palette('mmseg', None, None, lot) == lot
+    assert _palette(('road',), None, lot) is None
+    assert _palette(('road',), named, lot) == _palette(None, None, lot) == lot
+    coco = CocoDataset.METAINFO
+    assert named_palette({}, CocoDataset) == named_palette({'metainfo': {'classes': coco['classes']}}, CocoDataset)
+    assert named_palette({}, CocoDataset) == coco['palette']
+    assert named_palette({'metainfo': {'classes': ('road',)}}, CocoDataset) is None
+    assert named_palette({'metainfo': {'classes': ('road',), 'palette': named}}, CocoDataset) == named
 
 
 def test_pictures_are_legible():

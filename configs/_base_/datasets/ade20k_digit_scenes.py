@@ -8,8 +8,9 @@ dataset_type = 'BaseSegDataset'
 crop_size = (80, 80)
 metainfo = dict(
     classes=('background', *'0123456789'),
-    palette=[[90, 90, 90], [31, 119, 180], [255, 127, 14], [44, 160, 44], [214, 39, 40], [148, 103, 189], [140, 86, 75],
-             [227, 119, 194], [188, 189, 34], [23, 190, 207], [250, 250, 250]],
+    # as mmsterf.palette has them
+    palette=[[90, 90, 90], [0, 195, 240], [120, 0, 150], [255, 210, 15], [120, 150, 30], [0, 0, 255], [180, 15, 15],
+             [240, 30, 165], [225, 150, 150], [0, 255, 165], [105, 120, 255]],
 )  # fmt: skip
 scale = dict(type='Resize', scale=crop_size[::-1], keep_ratio=False)
 load_labels = [
