@@ -17,7 +17,7 @@ from mmsterf.ranges import check_number
 from mmsterf.registry import build
 from mmsterf.snn import build_neuron
 
-from .mixers import conv_norm, spike_conv_norm
+from .layers import conv_norm, spike_conv_norm
 from .sdsa import SDSA
 
 
@@ -174,19 +174,3 @@ def transformer_block(
     """Block of the other Transformers: ``x += attn(x); x += MLP(x)``; `spikes_out` as `MLP`."""
     mlp = MLP(channels, mlp_ratio, norm_cfg, neuron, spikes_out)
     return ResidualBlock({'attn': attn, 'mlp': mlp}, **kwargs)
-
-
-def embed_layer(
-    in_channels: int,
-    out_channels: int,
-    then: tuple,
-    norm_cfg: dict,
-    neuron: dict,
-    kernel_size: int = 3,
-    **kwargs,
-) -> nn.Sequential:
-    """`conv_norm`, then what `then` names in turn: a 'neuron', a 'pool' (max pool 3 s2 p1)."""
-    layer = conv_norm(in_channels, out_channels, kernel_size, norm_cfg, **kwargs)
-    for name in then:
-        layer.add_module(name, build_neuron(neuron) if name == 'neuron' else nn.MaxPool2d(3, 2, 1))
-    return layer

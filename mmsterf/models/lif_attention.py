@@ -9,7 +9,7 @@ from mmsterf.ranges import check_count
 from mmsterf.snn import SpikeConv2d, build_neuron, half_threshold
 
 from .attention import SpikeAttention, linear_product
-from .mixers import conv_norm, spike_conv_norm
+from .layers import conv_norm, spike_conv_norm
 
 _LIF = {'type': 'LIF'}
 

@@ -11,48 +11,15 @@ channels of each pixel with batch norms (``layout='pointwise'``), which is local
 from collections import OrderedDict
 from typing import Optional
 
-from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 
 from mmsterf.ranges import check_number
 from mmsterf.registry import MODELS
-from mmsterf.snn import SpikeConv2d, SpikeLinear
+from mmsterf.snn import SpikeLinear
+
+from .layers import spike_conv_norm
 
 LAYOUTS = ('raster', 'pointwise')
-
-
-def conv_norm(
-    in_channels: int,
-    out_channels: int,
-    kernel_size: int = 1,
-    norm_cfg: Optional[dict] = None,
-    **kwargs,
-) -> nn.Sequential:
-    """Convolution that keeps the size at stride 1, norm; children `conv` and `norm`.
-
-    Args:
-        in_channels (int): Channels in.
-        out_channels (int): Channels out.
-        kernel_size (int): Kernel.
-        norm_cfg (dict, optional): Norm layer; batch norm by default.
-        **kwargs: As `nn.Conv2d`, or, with `neuron`, as `SpikeConv2d`: a neuron in front.
-    """
-    kwargs = {'padding': kernel_size // 2, 'bias': False, **kwargs}
-    conv = (SpikeConv2d if 'neuron' in kwargs else nn.Conv2d)(in_channels, out_channels, kernel_size, **kwargs)
-    norm = build_norm_layer(norm_cfg or {'type': 'BN'}, out_channels)[1]
-    return nn.Sequential(OrderedDict(conv=conv, norm=norm))
-
-
-def spike_conv_norm(
-    in_channels: int,
-    out_channels: int,
-    kernel_size: int = 1,
-    norm_cfg: Optional[dict] = None,
-    neuron: Optional[dict] = None,
-    **kwargs,
-) -> nn.Sequential:
-    """`conv_norm` with a neuron in front, I-LIF by default."""
-    return conv_norm(in_channels, out_channels, kernel_size, norm_cfg, neuron=neuron or {'type': 'ILIF'}, **kwargs)
 
 
 class RasterLinear(SpikeLinear):
@@ -100,59 +67,14 @@ class ConvMixer(nn.Sequential):
         )
 
 
-@MODELS.register_module()
-class MLPixer(nn.Sequential):
-    """MLP mixer: two linear layers with a neuron in front of each.
-
-    ``raster``: SN - Linear - dropout - SN - Linear - dropout on raster rows, no norms: the released weights.
-    ``pointwise``: SN - Linear - BN - dropout - SN - Linear - BN - dropout over the channels of each pixel: the formula.
+class LinearMixer(nn.Sequential):
+    """Base of the mixers with linear layers, which have two layouts.
 
     Args:
         channels (int): C.
         mlp_ratio (float): e.
         layout (str): 'raster' or 'pointwise'.
         dropout (float): Dropout probability behind each linear layer.
-        norm_cfg (dict, optional): Norm layer of the pointwise layout; batch norm by default.
-        neuron (dict, optional): Neuron; I-LIF by default.
-
-    Raises:
-        ValueError: If `layout` is unknown, `mlp_ratio` not positive, or `dropout` no probability.
-    """
-
-    def __init__(
-        self,
-        channels: int,
-        mlp_ratio: float = 4,
-        layout: str = 'raster',
-        dropout: float = 0.0,
-        norm_cfg: Optional[dict] = None,
-        neuron: Optional[dict] = None,
-    ) -> None:
-        _check('MLPixer', channels, mlp_ratio, layout, dropout)
-        hidden = int(channels * mlp_ratio)
-        if layout == 'raster':
-            fc1, fc2 = (
-                RasterLinear(*size, bias=False, neuron=neuron or {'type': 'ILIF'})
-                for size in ((channels, hidden), (hidden, channels))
-            )
-        else:
-            fc1 = spike_conv_norm(channels, hidden, 1, norm_cfg, neuron)
-            fc2 = spike_conv_norm(hidden, channels, 1, norm_cfg, neuron)
-        super().__init__(OrderedDict(fc1=fc1, drop1=nn.Dropout(dropout), fc2=fc2, drop2=nn.Dropout(dropout)))
-
-
-@MODELS.register_module()
-class SRB(nn.Sequential):
-    """Splash-and-reconstruct block: one linear layer and one 3x3 convolution with a neuron in front of each.
-
-    ``raster``: SN - Linear (C to eC, raster rows) - dropout - SN - conv 3x3 (eC to C) - BN: the released weights.
-    ``pointwise``: SN - conv 3x3 (C to eC) - BN - SN - Linear (eC to C, over channels) - BN: the formula.
-
-    Args:
-        channels (int): C.
-        mlp_ratio (float): e.
-        layout (str): 'raster' or 'pointwise'.
-        dropout (float): Dropout probability behind the linear layer.
         norm_cfg (dict, optional): Norm layers; batch norm by default.
         neuron (dict, optional): Neuron; I-LIF by default.
 
@@ -169,18 +91,55 @@ class SRB(nn.Sequential):
         norm_cfg: Optional[dict] = None,
         neuron: Optional[dict] = None,
     ) -> None:
-        _check('SRB', channels, mlp_ratio, layout, dropout)
-        hidden = int(channels * mlp_ratio)
-        if layout == 'raster':
-            layers = OrderedDict(
-                fc1=RasterLinear(channels, hidden, bias=False, neuron=neuron or {'type': 'ILIF'}),
-                drop1=nn.Dropout(dropout),
-                conv2=spike_conv_norm(hidden, channels, 3, norm_cfg, neuron),
-            )
-        else:
-            layers = OrderedDict(
-                conv1=spike_conv_norm(channels, hidden, 3, norm_cfg, neuron),
-                fc2=spike_conv_norm(hidden, channels, 1, norm_cfg, neuron),
-                drop2=nn.Dropout(dropout),
-            )
-        super().__init__(layers)
+        _check(type(self).__name__, channels, mlp_ratio, layout, dropout)
+        make = getattr(self, f'_{layout}')
+        super().__init__(make(channels, int(channels * mlp_ratio), dropout, norm_cfg, neuron or {'type': 'ILIF'}))
+
+
+@MODELS.register_module()
+class MLPixer(LinearMixer):
+    """MLP mixer: two linear layers with a neuron in front of each. Takes the arguments of `LinearMixer`.
+
+    ``raster``: SN - Linear - dropout - SN - Linear - dropout on raster rows, no norms: the released weights.
+    ``pointwise``: SN - Linear - BN - dropout - SN - Linear - BN - dropout over the channels of each pixel: the formula.
+    """
+
+    def _raster(self, channels: int, hidden: int, dropout: float, norm_cfg, neuron: dict) -> OrderedDict:
+        return OrderedDict(
+            fc1=RasterLinear(channels, hidden, bias=False, neuron=neuron),
+            drop1=nn.Dropout(dropout),
+            fc2=RasterLinear(hidden, channels, bias=False, neuron=neuron),
+            drop2=nn.Dropout(dropout),
+        )
+
+    def _pointwise(self, channels: int, hidden: int, dropout: float, norm_cfg, neuron: dict) -> OrderedDict:
+        return OrderedDict(
+            fc1=spike_conv_norm(channels, hidden, 1, norm_cfg, neuron),
+            drop1=nn.Dropout(dropout),
+            fc2=spike_conv_norm(hidden, channels, 1, norm_cfg, neuron),
+            drop2=nn.Dropout(dropout),
+        )
+
+
+@MODELS.register_module()
+class SRB(LinearMixer):
+    """Splash-and-reconstruct block: one linear layer and one 3x3 convolution with a neuron in front of each. Takes the
+    arguments of `LinearMixer`.
+
+    ``raster``: SN - Linear (C to eC, raster rows) - dropout - SN - conv 3x3 (eC to C) - BN: the released weights.
+    ``pointwise``: SN - conv 3x3 (C to eC) - BN - SN - Linear (eC to C, over channels) - BN - dropout: the formula.
+    """
+
+    def _raster(self, channels: int, hidden: int, dropout: float, norm_cfg, neuron: dict) -> OrderedDict:
+        return OrderedDict(
+            fc1=RasterLinear(channels, hidden, bias=False, neuron=neuron),
+            drop1=nn.Dropout(dropout),
+            conv2=spike_conv_norm(hidden, channels, 3, norm_cfg, neuron),
+        )
+
+    def _pointwise(self, channels: int, hidden: int, dropout: float, norm_cfg, neuron: dict) -> OrderedDict:
+        return OrderedDict(
+            conv1=spike_conv_norm(channels, hidden, 3, norm_cfg, neuron),
+            fc2=spike_conv_norm(hidden, channels, 1, norm_cfg, neuron),
+            drop2=nn.Dropout(dropout),
+        )

@@ -11,7 +11,7 @@ from mmsterf.ranges import check_number
 from mmsterf.snn import SpikeConv2d, SpikeRepConv, half_threshold
 
 from .attention import SpikeAttention, linear_product
-from .mixers import spike_conv_norm
+from .layers import spike_conv_norm
 
 SCALES = ('published', 'unscaled', 'tokens')
 """Scales of `SDSA` by name."""

@@ -9,7 +9,7 @@ from mmsterf.ranges import check_count
 from mmsterf.registry import MODELS
 
 from ..blocks import ResidualBlock, attention_block, conv_block
-from ..mixers import conv_norm, spike_conv_norm
+from ..layers import conv_norm, spike_conv_norm
 from ..sdsa import check_scale
 from .base import SpikingBackbone, drop_path_rates
 

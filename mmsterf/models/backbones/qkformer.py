@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from mmsterf.ranges import check_count
 from mmsterf.registry import MODELS
 
-from ..blocks import embed_layer, transformer_block
+from ..blocks import transformer_block
+from ..layers import embed_layer
 from ..lif_attention import SSA, TokenAttention
 from .base import SpikingBackbone, drop_path_rates, named_size
 

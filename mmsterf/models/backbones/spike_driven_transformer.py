@@ -4,9 +4,9 @@ from collections import OrderedDict
 
 from mmsterf.registry import MODELS
 
-from ..blocks import ResidualBlock, embed_layer, transformer_block
+from ..blocks import ResidualBlock, transformer_block
+from ..layers import embed_layer, spike_conv_norm
 from ..lif_attention import MaskSDSA, PooledMaskSDSA
-from ..mixers import spike_conv_norm
 from .spikformer import NUM_HEADS, PlainBackbone
 
 

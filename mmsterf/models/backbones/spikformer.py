@@ -8,7 +8,8 @@ from torch import nn
 from mmsterf.ranges import check_count
 from mmsterf.registry import MODELS
 
-from ..blocks import ResidualBlock, embed_layer, transformer_block
+from ..blocks import ResidualBlock, transformer_block
+from ..layers import embed_layer
 from ..lif_attention import SSA
 from .base import SpikingBackbone, drop_path_rates, named_size
 
