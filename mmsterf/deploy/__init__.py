@@ -1,7 +1,8 @@
-"""Networks out of PyTorch: exported, written as ONNX, OpenVINO IR or torch.export, and run by other runtimes."""
+"""Networks out of PyTorch: exported, written as ONNX, OpenVINO IR, torch.export or NIR, and run by other runtimes."""
 
 from .exporting import FORMATS, export_program, write
 from .models import compiled, describe_differences, inputs_of
+from .nir_graph import to_nir
 from .parts import PARTS, networks, prepared
 from .runtimes import BACKENDS, PRECISIONS, check_backend, runtime
 
@@ -18,5 +19,6 @@ __all__ = [
     'networks',
     'prepared',
     'runtime',
+    'to_nir',
     'write',
 ]

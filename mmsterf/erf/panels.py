@@ -34,8 +34,11 @@ _PER_INCH = 13
 def words_of(layer: str) -> str:
     """A layer's name in words, counted from 1: ``stage 3, block 6`` of ``0.stages.2.blocks.5``.
 
-    A leading index, which is a place in a container, is left out; ``backbone:2`` is ``backbone, map 3``.
+    A leading index, which is a place in a container, is left out; ``backbone:2`` is ``backbone, map 3``. What
+    has spaces is in words already.
     """
+    if ' ' in layer:
+        return layer
     path, _, output = layer.partition(':')
     words: list[str] = []
     for part in path.split('.'):
