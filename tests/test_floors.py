@@ -17,7 +17,7 @@ FLOORS = [
     ['inference', 'owndata'],
     # Command lines; in `erf`, also what brings models of mmdet and mmseg to it.
     [
-        *('engine.cli', 'engine.demo', 'engine.demo_pictures', 'erf.__main__', 'erf.command', 'erf.arguments'),
+        *('demo', 'engine.cli', 'erf.__main__', 'erf.command', 'erf.arguments'),
         *('erf.plain', 'erf.results', 'erf.html', 'erf.answer_command', 'erf.answer_plots', 'erf.answers'),
         'erf.predictions',
     ],

@@ -101,7 +101,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         check_writable('--pictures', args.pictures)
         counts = ('--train', args.train_pictures, '--val', max(args.train_pictures // 25, 1))
         tool(f'dataset_converters/{task.maker}', '--task', 'cls', '--out', args.pictures, *counts)
-    from mmsterf.engine.demo import pretrain, report, run
+    from mmsterf.demo import pretrain, report, run
 
     pretraining = None
     if args.pretrain:

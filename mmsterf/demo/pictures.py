@@ -12,13 +12,12 @@ from matplotlib.figure import Figure
 from mmengine.runner import Runner
 from PIL import Image
 
+from mmsterf.engine.config import dataset_leaves, loads_sequences
+from mmsterf.engine.data_checks import named_palette
 from mmsterf.erf import replace_file
 from mmsterf.events.drawing import coloured
 from mmsterf.inference.pictures import colours, lines_of
 from mmsterf.palette import LINES
-
-from .config import dataset_leaves, loads_sequences
-from .data_checks import named_palette
 
 ZOOM = 3
 """Scenes are drawn larger than they are, or labels would cover them."""

@@ -11,18 +11,18 @@ from typing import Optional
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from mmsterf.engine.allocator import keep_freed_memory
+from mmsterf.engine.checkpoints import allow_mmengine_checkpoints
+from mmsterf.engine.cli import checked_runner, make_resumable
+from mmsterf.engine.config import load_config, replace_data_root
+from mmsterf.engine.data import check_data
+from mmsterf.engine.device import adapt_to_device
+from mmsterf.engine.orphans import end_with_parent
+from mmsterf.engine.resuming import find_checkpoint
+from mmsterf.engine.work_dir import held, set_aside
 from mmsterf.erf import replace_file
 
-from .allocator import keep_freed_memory
-from .checkpoints import allow_mmengine_checkpoints
-from .cli import checked_runner, make_resumable
-from .config import load_config, replace_data_root
-from .data import check_data
-from .demo_pictures import draw_curves, draw_detections, draw_segmentations
-from .device import adapt_to_device
-from .orphans import end_with_parent
-from .resuming import find_checkpoint
-from .work_dir import held, set_aside
+from .pictures import draw_curves, draw_detections, draw_segmentations
 
 
 def pretrain(config: str, pictures: Path, work_dir: Path, length: Optional[int] = None) -> tuple:
