@@ -40,7 +40,6 @@ def training_set(cfg: Config, split: str = 'train'):
     return dataset
 
 
-<<<<<<< HEAD
 def _labels_first(pipeline: Sequence[dict]) -> list:
     """A pipeline whose labels are resized with the image: stock test pipelines load them behind, for evaluation."""
     kinds = [str(step.get('type')).rpartition('.')[2] for step in pipeline]
@@ -51,12 +50,9 @@ def _labels_first(pipeline: Sequence[dict]) -> list:
     return steps
 
 
-def drawn(dataset, scope: str, num: int, event_step: Optional[dict] = None) -> Iterator[np.ndarray]:
-=======
 def drawn(
     dataset, scope: str, num: int, event_step: Optional[dict] = None, palette: Optional[Sequence] = None
 ) -> Iterator[np.ndarray]:
->>>>>>> 69aaa6c (Figures: one palette for all eyes, text apart, layers in words, one bar for one scale)
     """Pictures of `num` items, evenly spread over a data set, each `CELL` pixels large with its file below.
 
     Args:
