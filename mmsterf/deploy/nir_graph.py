@@ -10,21 +10,24 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.utils import _pair
 
 from mmsterf.errors import InvalidInput
 from mmsterf.snn import IF, LIF, PLIF, SpikeConv2d, SpikeLinear, fold_norms
 
 from .exporting import package
 
+_NEURONS = (IF, LIF, PLIF)
 _SPIKING = {SpikeConv2d: nn.Conv2d, SpikeLinear: nn.Linear}
-_AS_THEY_ARE = (nn.Conv2d, nn.Linear, nn.AvgPool2d, nn.Flatten)
+_AS_THEY_ARE = (nn.Conv2d, nn.Linear, nn.Flatten)
 _NOTHING = (nn.Identity, nn.Dropout, nn.Dropout2d)  # in evaluation mode
 
 
 def to_nir(model: nn.Module, example: Tensor, dt: float = 1e-4):
     """Return a plain spiking network as an `nir.NIRGraph`; ``nir.write(file, graph)`` writes it.
 
-    spikingjelly's `export_to_nir` maps the parts; norms are folded first. Over time, one step is `dt`.
+    spikingjelly's `export_to_nir` maps the parts; norms are folded first. One time step of the neurons is `dt`; NIR's
+    remember for as long as the network runs, ours for `time_steps`.
 
     Args:
         model: `SpikeConv2d` or `SpikeLinear`, or an `nn.Sequential` of these, of IF, LIF and PLIF neurons with hard
@@ -33,7 +36,8 @@ def to_nir(model: nn.Module, example: Tensor, dt: float = 1e-4):
         dt: Length of a time step in seconds, which NIR's time constants are in.
 
     Raises:
-        InvalidInput: If the packages are absent, or NIR cannot express a part; names it.
+        InvalidInput: If the packages are absent, the neurons are of different numbers of time steps, or NIR cannot
+            express a part; names it.
 
     Example:
         >>> lif = dict(type='LIF', time_steps=4)
@@ -45,6 +49,9 @@ def to_nir(model: nn.Module, example: Tensor, dt: float = 1e-4):
         package(name, 'nir')
     from spikingjelly.activation_based.nir_exchange import export_to_nir
 
+    steps = sorted({module.time_steps for module in model.modules() if isinstance(module, _NEURONS)})
+    if len(steps) > 1:
+        raise InvalidInput(f'time_steps of the neurons must agree, got {", ".join(map(str, steps))}')
     model = fold_norms(model)
     network = nn.Sequential(*_parts(model, type(model).__name__))
     try:
@@ -66,12 +73,16 @@ def _parts(module: nn.Module, name: str) -> Iterator[nn.Module]:
         plain.__class__ = _SPIKING[kind]
         plain._modules = {}
         yield plain
-    elif kind in (IF, LIF, PLIF):
+    elif kind in _NEURONS:
         node = copy.deepcopy(module.node)
         node.step_mode = 's'
         yield node
     elif kind in _AS_THEY_ARE:
         yield module
+    elif kind is nn.AvgPool2d:  # NIR has heights and widths
+        pool = copy.copy(module)
+        pool.kernel_size, pool.stride, pool.padding = map(_pair, (module.kernel_size, module.stride, module.padding))
+        yield pool
     elif kind not in _NOTHING:
         raise InvalidInput(
             f'{name} is a {kind.__name__}, which NIR cannot express: it has chains of convolutions, linear layers, '
