@@ -261,6 +261,18 @@ def test_saturated_neurons_are_counted(tmp_path):
     assert measuring.attention_outputs(names) == names[:1]
 
 
+def test_fields_of_stages_are_kept(tmp_path):
+    """Of one step, the config's own hook measures outputs of the backbone, which are none."""
+    measuring = tool_module('measuring')
+    (tmp_path / 'a/vis_data').mkdir(parents=True)
+    lines = [
+        {'step': 5, 'st_erf/backbone.stage1b.0/radius': 2.0},
+        {'step': 9, 'st_erf/backbone-0/radius': 3.0},
+    ]
+    (tmp_path / 'a/vis_data/scalars.json').write_text('\n'.join(map(json.dumps, lines)))
+    assert measuring.in_training(tmp_path) == [{'iter': 5, 'erf': {'1b': {'radius': 2.0}}}]
+
+
 def test_differences_are_paired_by_seed():
     """Seeds differ by 0.1 and 0.3, values by 0.05 in each: the difference is 0.05, whatever the seeds."""
     import pandas as pd

@@ -115,7 +115,8 @@ def _point(values: dict) -> dict:
     for key, value in values.items():
         if key.startswith('st_erf/'):
             _, layer, metric = key.split('/')
-            point.setdefault('erf', {}).setdefault(_stage(layer), {})[metric] = round(value, 5)
+            if '.stage' in layer:  # the config's own hook may have measured outputs of the backbone
+                point.setdefault('erf', {}).setdefault(_stage(layer), {})[metric] = round(value, 5)
     return point
 
 
