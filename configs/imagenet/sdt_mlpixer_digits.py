@@ -8,8 +8,9 @@ _base_ = [
 
 model = dict(
     backbone=dict(
-        arch=dict(_delete_=True, embed_dims=(16, 32, 64, 96)),
+        arch=dict(_delete_=True, embed_dims=(32, 64, 96, 96), depths=(1, 1, 3, 1, 1)),
         mixer=dict(_delete_=True, type='MLPixer', layout='raster'),
+        mlp_ratio=2,
         drop_path_rate=0.0,
     ),
     head=dict(
@@ -19,6 +20,10 @@ model = dict(
         init_cfg=dict(type='Normal', layer='Linear', std=0.1),
     ),
 )
+pipeline = [dict(type='LoadImageFromFile'), dict(type='Resize', scale=(32, 32)), dict(type='PackInputs')]
+train_dataloader = dict(dataset=dict(pipeline=pipeline))
+val_dataloader = dict(dataset=dict(pipeline=pipeline))
+test_dataloader = val_dataloader
 max_iters = 1000
 train_cfg = dict(by_epoch=False, max_iters=max_iters, val_interval=max_iters)
 val_cfg = dict()

@@ -24,7 +24,7 @@ def config(neuron: dict) -> dict:
     cfg = Config.fromfile(CONFIG).model
     spiking = dict(type='mmsterf.SpikeConv2d', neuron=neuron)
     cfg.backbone = dict(
-        type='mmsterf.MetaSDTv2', arch=dict(embed_dims=(16, 32, 64, 96)), time_steps=T, output='folded',
+        type='mmsterf.MetaSDTv2', arch=dict(embed_dims=(32, 64, 96, 96)), time_steps=T, output='folded',
         out_indices=(1, 2, 3, 4),
     )  # fmt: skip
     cfg.neck.conv_cfg = spiking

@@ -7,7 +7,7 @@ pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
 dataset = dict(type='CustomDataset', data_root=data_root, metainfo=metainfo, pipeline=pipeline)
 loader = dict(num_workers=1, persistent_workers=True, collate_fn=dict(type='default_collate'))
 train_dataloader = dict(
-    batch_size=16,  # many small steps: how many there are decides when digits begin to be told apart
+    batch_size=32,
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(data_prefix='train', **dataset),
     **loader,
