@@ -45,8 +45,8 @@ model = dict(
     ],
 )
 
-max_iters = 3000
-train_cfg = dict(max_iters=max_iters, val_interval=max_iters // 5)
+max_iters = 2700
+train_cfg = dict(max_iters=max_iters, val_interval=max_iters // 3)
 optim_wrapper = dict(
     # At a third of this rate, strokes are found as soon, but digits are told apart much later.
     optimizer=dict(lr=6e-3, betas=(0.9, 0.99)),
