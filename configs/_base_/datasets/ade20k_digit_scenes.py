@@ -3,9 +3,9 @@ _base_ = 'mmseg::_base_/datasets/ade20k.py'
 
 data_root = '{{$MMSTERF_DIGITS_ROOT:data/digit_scenes}}/ade'
 dataset_type = 'BaseSegDataset'
-# Networks see whole scenes at half their size, where a digit still has more pixels than its scan of 8x8, and learn from
-# labels of half size; they are evaluated at full size.
-crop_size = (80, 80)
+# Networks see whole scenes at 0.7 of their size, where the smallest digits are of 17 pixels, and learn from labels of
+# that size; they are evaluated at full size.
+crop_size = (112, 112)
 metainfo = dict(
     classes=('background', *'0123456789'),
     # as mmsterf.palette has them
@@ -20,12 +20,12 @@ load_labels = [
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     *load_labels,
-    dict(type='RandomResize', scale=crop_size[::-1], ratio_range=(0.85, 1.3), keep_ratio=True),
+    dict(type='RandomResize', scale=crop_size[::-1], ratio_range=(0.9, 1.15), keep_ratio=True),
     dict(type='RandomCrop', crop_size=crop_size),
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [dict(type='LoadImageFromFile'), scale, *load_labels, dict(type='PackSegInputs')]
-img_ratios = [0.4, 0.5, 0.625]
+img_ratios = [0.6, 0.7, 0.8]
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(
