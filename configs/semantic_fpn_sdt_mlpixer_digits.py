@@ -45,7 +45,7 @@ model = dict(
     ],
 )
 
-max_iters = 2700
+max_iters = 1800
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters // 3)
 optim_wrapper = dict(
     # At a third of this rate, strokes are found as soon, but digits are told apart much later.
