@@ -41,9 +41,9 @@ model = dict(
     test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=100), rcnn=dict(max_per_img=50)),
 )
 
-max_iters = 1200
+max_iters = 1500
 train_dataloader = dict(sampler=dict(type='InfiniteSampler'))
-train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=max_iters, val_interval=300)
+train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=max_iters, val_interval=500)
 optim_wrapper = dict(
     optimizer=dict(_delete_=True, type='AdamW', lr=3e-3, betas=(0.9, 0.99), weight_decay=0.05),
     # Each input of a neuron moves by up to rate x fan-in in one step of AdamW: more than its range behind 3136 inputs.
@@ -55,7 +55,10 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', by_epoch=False, begin=100, end=max_iters),
 ]
 log_processor = dict(by_epoch=False)
-# The receptive fields of the five stages on validation images at the end of training.
-custom_hooks = [dict(type='mmsterf.STERFHook', interval=0, inputs='val', num=8)]
-default_hooks = dict(logger=dict(interval=20), checkpoint=dict(by_epoch=False, interval=300, max_keep_ckpts=1))
+# The receptive fields of the backbone's maps on validation images at the end of training.
+custom_hooks = [dict(type='mmsterf.STERFHook', interval=0, by_epoch=False, inputs='val', num=8)]
+default_hooks = dict(
+    logger=dict(interval=20, log_metric_by_epoch=False),
+    checkpoint=dict(by_epoch=False, interval=500, max_keep_ckpts=1),
+)
 randomness = dict(seed=0)

@@ -39,7 +39,7 @@ param_scheduler = [
 ]
 log_processor = dict(by_epoch=False)
 default_hooks = dict(
-    logger=dict(interval=50),
+    logger=dict(interval=50, log_metric_by_epoch=False),
     checkpoint=dict(by_epoch=False, interval=max_iters, max_keep_ckpts=1),
 )
 randomness = dict(seed=0)
