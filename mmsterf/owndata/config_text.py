@@ -95,7 +95,7 @@ def _schedule(found: Found, plan: Plan, kind, weights) -> list:
         ']',
         'log_processor = dict(by_epoch=False)',
         'default_hooks = dict(',
-        f'    logger=dict(interval={plan.log_interval}),',
+        f'    logger=dict(interval={plan.log_interval}, log_metric_by_epoch=False),',
         f'    checkpoint=dict(by_epoch=False, interval={plan.val_interval}, max_keep_ckpts=1),',
         ')',
         *([keep] if keep else []),

@@ -34,6 +34,9 @@ def test_demo(tmp_path, task, counts, line, metric, pictures):
     metrics = json.loads((tmp_path / 'results/metrics.json').read_text())
     assert set(metrics) == {'before', 'after', *(['pretraining'] if pretrained else [])}
     assert 0 <= metrics['after'][metric] <= 100
+    (scalars,) = (tmp_path / 'results').glob('2*/vis_data/scalars.json')
+    steps = [line['step'] for line in map(json.loads, scalars.open()) if metric in line]
+    assert max(steps) == 1, 'validations are drawn over iterations'
     assert {path.name for path in (tmp_path / 'results').glob('*.png')} == pictures
     # Of events, a recording too.
     moving = {path.name: path.stat().st_size for path in (tmp_path / 'results').glob('*.gif')}
