@@ -1,5 +1,5 @@
 # A small spiking Semantic FPN with MLPixer on digit scenes, trained on two cores within minutes; `make demo-seg`
-# pretrains its backbone (imagenet/sdt_mlpixer_digits.py).
+# pretrains its backbone (imagenet/sdt_mlpixer_digits_seg.py).
 _base_ = [
     './_base_/models/semantic_fpn_sdt.py',
     './_base_/datasets/ade20k_digit_scenes.py',
@@ -22,15 +22,15 @@ level = dict(
     loss_decode=dict(type='CrossEntropyLoss', **{**loss, 'loss_weight': 0.5e-4}),
 )
 model = dict(
-    data_preprocessor=dict(size=(112, 112)),
+    data_preprocessor=dict(size=(80, 80)),
     backbone=dict(
-        arch=dict(_delete_=True, embed_dims=(32, 64, 96, 96), depths=(1, 1, 3, 1, 1)),
+        arch=dict(_delete_=True, embed_dims=(64, 96, 96, 96), depths=(1, 1, 3, 1, 1)),
         mixer=dict(type='MLPixer', layout='raster'),
         mlp_ratio=2,
         norm_cfg=norm_cfg,
     ),
     # torch's initialisation: with mmseg's, a classifier at 0.01, no digits were learned in 1600 iterations.
-    neck=dict(in_channels=[16, 32, 64, 96], out_channels=32, norm_cfg=norm_cfg, init_cfg=None),
+    neck=dict(in_channels=[32, 64, 96, 96], out_channels=32, norm_cfg=norm_cfg, init_cfg=None),
     decode_head=dict(
         init_cfg=None,
         in_channels=[32, 32, 32, 32],
@@ -45,8 +45,8 @@ model = dict(
     ],
 )
 
-max_iters = 1800
-train_cfg = dict(max_iters=max_iters, val_interval=max_iters // 3)
+max_iters = 4000
+train_cfg = dict(max_iters=max_iters, val_interval=max_iters // 4)
 optim_wrapper = dict(
     # At a third of this rate, strokes are found as soon, but digits are told apart much later.
     optimizer=dict(lr=6e-3, betas=(0.9, 0.99)),

@@ -4,7 +4,6 @@ _base_ = './semantic_fpn_sdt_mlpixer_digits.py'
 time_steps = 4
 neuron = dict(type='ILIF', normalize=False, time_steps=time_steps)
 model = dict(
-    data_preprocessor=dict(size=(80, 80)),
     backbone=dict(
         type='mmsterf.MetaSDTv2',
         arch=dict(embed_dims=(16, 32, 64, 96)),

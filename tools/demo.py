@@ -36,7 +36,7 @@ class Task(NamedTuple):
 
 TASKS = {
     'det': Task('mask_rcnn_sdt_mlpixer_digits.py', 'work_dirs/demo', 'imagenet/sdt_mlpixer_digits.py'),
-    'seg': Task('semantic_fpn_sdt_mlpixer_digits.py', 'work_dirs/demo_seg', 'imagenet/sdt_mlpixer_digits.py'),
+    'seg': Task('semantic_fpn_sdt_mlpixer_digits.py', 'work_dirs/demo_seg', 'imagenet/sdt_mlpixer_digits_seg.py'),
     'events': Task(
         'events/faster_rcnn_sdtv2_direction.py',
         'work_dirs/demo_events',

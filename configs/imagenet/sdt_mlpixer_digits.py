@@ -1,5 +1,5 @@
-# Pretraining of the demos' backbone (mask_rcnn_ and semantic_fpn_sdt_mlpixer_digits.py) on pictures of one digit each:
-# minutes on a CPU. What it learns is in both by init_cfg=dict(type='Pretrained', checkpoint=..., prefix='backbone.').
+# Pretraining of the demo's backbone (mask_rcnn_sdt_mlpixer_digits.py) on pictures of one digit each: minutes on a CPU.
+# What it learns is in the detector by init_cfg=dict(type='Pretrained', checkpoint=..., prefix='backbone.').
 _base_ = [
     '../_base_/models/sdt_classifier.py',
     '../_base_/datasets/digit_pictures.py',

@@ -187,9 +187,15 @@ def test_other_sizes_and_backbones_over_time_go_in_as_well(backbone, detector, s
         assert model.backbone.time_steps == pretrained.time_steps
 
 
-@pytest.mark.parametrize('demo', ['mask_rcnn_sdt_mlpixer_digits', 'semantic_fpn_sdt_mlpixer_digits'])
-def test_the_demos_start_from_their_pretraining(demo, tmp_path):
-    cfg = Config.fromfile(ROOT / 'configs/imagenet/sdt_mlpixer_digits.py')
+@pytest.mark.parametrize(
+    ('classifier', 'demo'),
+    [
+        ('sdt_mlpixer_digits', 'mask_rcnn_sdt_mlpixer_digits'),
+        ('sdt_mlpixer_digits_seg', 'semantic_fpn_sdt_mlpixer_digits'),
+    ],
+)
+def test_the_demos_start_from_their_pretraining(classifier, demo, tmp_path):
+    cfg = Config.fromfile(ROOT / f'configs/imagenet/{classifier}.py')
     state = {f'backbone.{key}': value for key, value in OURS.build(cfg.model.backbone).state_dict().items()}
     torch.save({'state_dict': state}, tmp_path / 'classifier.pth')
     channels = Config.fromfile(ROOT / f'configs/{demo}.py').model.neck.in_channels

@@ -299,12 +299,12 @@ def test_table_of_pretraining():
         )
     ]  # fmt: skip
     of_classifiers = [
-        dict(run=f'cls-classifier-{s}', task='cls', start='classifier', seed=s, cpu_s=60 + 120 * s, points=[{}])
+        dict(run=f'seg-classifier-{s}', task='seg', start='classifier', seed=s, cpu_s=60 + 120 * s, points=[{}])
         for s in (0, 1)
     ]
     *_, nothing, pretrained = tool.table([*lines, *of_classifiers]).splitlines()
     assert nothing == '| seg, mIoU | nothing | 2 | 4.0 | 0.450 ± 0.071 |  |'
     assert pretrained == '| seg, mIoU | pretrained | 2 | 4.0 | 0.550 ± 0.042 | +0.100 (+0.120, +0.080) |'
     runs = tool.specs(['seg'], [0], 'scenes', 'pictures', Path('/out'))
-    assert [run['run'] for run in runs] == ['cls-classifier-0', 'seg-nothing-0', 'seg-pretrained-0']
-    assert runs[2]['checkpoint'].startswith('/out/cls-classifier-0/') and not runs[1]['checkpoint']
+    assert [run['run'] for run in runs] == ['seg-classifier-0', 'seg-nothing-0', 'seg-pretrained-0']
+    assert runs[2]['checkpoint'].startswith('/out/seg-classifier-0/') and not runs[1]['checkpoint']
