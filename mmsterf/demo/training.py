@@ -75,9 +75,6 @@ def _load(config: str, data_root: Optional[str], work_dir: Path, length: Optiona
     cfg.work_dir = str(work_dir)
     if data_root:
         replace_data_root(cfg, data_root)
-    if 'max_iters' in cfg.train_cfg:
-        # Else mmengine puts every validation at step 0.
-        cfg.default_hooks.logger.log_metric_by_epoch = False
     if length:
         cfg.train_cfg['max_epochs' if 'max_epochs' in cfg.train_cfg else 'max_iters'] = length
         cfg.train_cfg.val_interval = min(cfg.train_cfg.val_interval, length)
