@@ -9,7 +9,8 @@ Each family runs in a process of its own, with a limit of time and memory and wi
     wrong    a traceback, a map of noise, or a limit
 
 With --answers, the receptive field of an answer in place of those of layers: the best box of detectors, a pixel of
-segmentors, at 128x160; where a threshold leaves no box, once more as the refusal advises. The totals stand at the end.
+segmentors, at 128x160; where the size does not do, or a threshold leaves no box, again as the refusal advises. The
+totals stand at the end.
 Results are kept in --out/survey.jsonl: a later run goes on where one stopped.
 """
 
@@ -96,11 +97,17 @@ def judge(code, log: str, folder: Path) -> tuple:
 
 
 def answered(config: str, args: argparse.Namespace) -> tuple:
-    """Run one config for an answer, with a lower threshold if the refusal names one."""
-    asked = ['--target', ANSWERS.get(config.partition('::')[0], 'box:BEST'), '--size', '128', '160']
-    kind, text = run(config, args, asked)
-    advice = re.search(r'--cfg-options (\S+=0) ', text)
-    return run(config, args, [*asked, '--cfg-options', advice[1]]) if kind == 'refused' and advice else (kind, text)
+    """Run one config for an answer; as long as a refusal names a lower threshold or another size, with that."""
+    target, size, options = ANSWERS.get(config.partition('::')[0], 'box:BEST'), ['128', '160'], []
+    for _ in range(3):
+        kind, text = run(config, args, ['--target', target, '--size', *size, *options])
+        larger = re.search(r'a size that works is (\d+) x (\d+)', text)
+        lower = re.search(r'--cfg-options (\S+=0) ', text)
+        if kind != 'refused' or not (larger or lower):
+            break
+        size = list(larger.groups()) if larger else size
+        options = ['--cfg-options', lower[1]] if lower else options
+    return kind, text
 
 
 def run(config: str, args: argparse.Namespace, asked: Sequence[str] = ()) -> tuple:
