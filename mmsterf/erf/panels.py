@@ -105,14 +105,14 @@ def draw_map(ax: Axes, a: np.ndarray, scale: str = 'linear', centre: Optional[tu
         ax.text(0.5, 0.6, empty, transform=ax.transAxes, color='white', ha='center', va='center', fontsize=11)
     bar = scale_bar(w)
     x, y = 0.04 * w, 0.95 * h
-    edge = {'path_effects': [withStroke(linewidth=2, foreground=ZERO)]}  # also seen where the map is bright
+    edge = {'path_effects': [withStroke(linewidth=1.5, foreground='black')]}  # also seen where the map is bright
     ax.plot(
         [x, x + bar],
         [y, y],
         color='white',
         lw=2.5,
         solid_capstyle='butt',
-        path_effects=[withStroke(linewidth=3.5, foreground=ZERO)],
+        path_effects=[withStroke(linewidth=3.5, foreground='black')],
     )
     ax.text(x, y - 0.025 * h, f'{bar} px', color='white', ha='left', va='bottom', fontsize=SMALL, **edge)
     if centre:
