@@ -67,3 +67,17 @@ def test_answers_are_asked_for_again_as_a_refusal_advises(monkeypatch):
     assert asked[0][:2] == ['--target', 'box:BEST'] and asked[1] == [*asked[0], '--cfg-options', 'model.test_cfg.a=0']
     survey.answered('mmseg::a/b.py', None)
     assert asked[2][1] == 'pixel:20,30'
+
+
+def test_answers_are_asked_for_at_a_size_that_works(monkeypatch):
+    asked = []
+
+    def run(config, args, options):
+        asked.append(options)
+        size = options[options.index('--size') + 1 :][:2]
+        text = 'A cannot take inputs of 128 x 160 (small); a size that works is 300 x 320'
+        return ('refused', text) if size == ['128', '160'] else ('refused', 'none (--cfg-options model.a=0 lowers it)')
+
+    monkeypatch.setattr(survey, 'run', run)
+    assert survey.answered('mmdet::a/b.py', None)[0] == 'refused'
+    assert asked[2:] == [['--target', 'box:BEST', '--size', '300', '320', '--cfg-options', 'model.a=0']]
