@@ -21,7 +21,7 @@ from mmsterf.engine.cfg_options import add_cfg_options
 
 EXAMPLES = """examples:
   predict.py configs/mask_rcnn_sdt_mlpixer_digits.py work_dirs/demo/iter_1500.pth photos/ 'more/*.png' --out predictions
-  predict.py configs/semantic_fpn_sdt_mlpixer_digits.py work_dirs/demo_seg/iter_1800.pth drive.mp4 --every 5
+  predict.py configs/semantic_fpn_sdt_mlpixer_digits.py work_dirs/demo_seg/iter_4000.pth drive.mp4 --every 5
 """
 
 

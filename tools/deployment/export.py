@@ -18,7 +18,7 @@ from mmsterf.engine import arguments, check_versions, command_line
 from mmsterf.engine.cfg_options import add_cfg_options
 
 EXAMPLES = """examples:
-  export.py configs/semantic_fpn_sdt_mlpixer_digits.py iter_1800.pth --format onnx --size 80 80 --dynamic
+  export.py configs/semantic_fpn_sdt_mlpixer_digits.py iter_4000.pth --format onnx --size 80 80 --dynamic
   export.py configs/mask_rcnn_sdt_mlpixer_digits.py iter_1500.pth --format openvino --part model --size 160 160
 """
 LARGEST_DIFFERENCE = 1e-4
