@@ -111,7 +111,13 @@ def _hub(module) -> None:
     def cfg_metainfo(package_path: str, name: str) -> dict:
         if os.path.isabs(name):  # a config of ours: all of mmseg's index would be read for nothing
             raise ValueError(f'{name} is not in the model index')
-        return index(package_path, name)
+        found = index(package_path, name)
+        if package_path == PACKAGE:
+            from mmsterf.zoo import weights_of
+
+            weights = weights_of(found)
+            found = {**found, 'Weights': weights} if weights else found
+        return found
 
     def get_model(cfg_path: str, pretrained: bool = False, **kwargs):
         """As mmengine's; a model of mmsterf is built in the scope of its task."""

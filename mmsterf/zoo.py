@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Optional
 
 import yaml
 
 ROOT = Path(__file__).resolve().parent / '.mim'
 PACKAGES = {'Object Detection': 'mmdet', 'Semantic Segmentation': 'mmseg', 'Image Classification': 'mmpretrain'}
 """Which package's inferencer takes the models of a task."""
+SHIPPED = 'Weights in the package'
+"""Key of a model's `Metadata`: the file of weights that travels with the package, below `ROOT`."""
 
 
 @cache
@@ -17,6 +20,12 @@ def models() -> tuple:
     index = yaml.safe_load((ROOT / 'model-index.yml').read_text())
     files = [yaml.safe_load((ROOT / name).read_text()) for name in index['Import']]
     return tuple(model for file in files for model in file['Models'])
+
+
+def weights_of(model: dict) -> Optional[str]:
+    """Where the weights of a model are: their address, the file in the package, or None."""
+    shipped = model['Metadata'].get(SHIPPED)
+    return model.get('Weights') or (str(ROOT / shipped) if shipped else None)
 
 
 def models_of_package(folder: str) -> Iterator[dict]:
@@ -30,4 +39,4 @@ def models_of_package(folder: str) -> Iterator[dict]:
         package = PACKAGES[model['Results'][0]['Task']]
         if package in parts or Path(folder, package).is_dir():
             # Joined to the other package's folder, an absolute path stays what it is.
-            yield {**model, 'Config': str(ROOT / model['Config']), 'Weights': model.get('Weights')}
+            yield {**model, 'Config': str(ROOT / model['Config']), 'Weights': weights_of(model)}

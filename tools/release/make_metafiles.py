@@ -4,6 +4,7 @@ Parameters and multiply-accumulates are counted on models without memory; result
 With CONFIGs, prints what it would write about them.
 """
 
+import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +16,7 @@ import yaml
 
 from mmsterf.engine import check_versions, command_line
 from mmsterf.erf import replace_file
+from mmsterf.zoo import SHIPPED
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / 'configs' / 'metafiles'
@@ -97,6 +99,8 @@ def entry(file: Path) -> dict:
         source = SDT_V3 if folder == 'imagenet' else STERF
         result |= {'Metrics': PUBLISHED[inside], 'Source': f'published ({source}), not measured here'}
     parameters, macs, size = counts(cfg)
+    shipped = ROOT / 'weights' / f'{stem}.json'
+    facts = json.loads(shipped.read_text()) if shipped.is_file() else None
     return {
         'Name': f'{stem}_published' if folder == 'published' else stem,
         'In Collection': FAMILIES[family(file)],
@@ -106,6 +110,7 @@ def entry(file: Path) -> dict:
             'Parameters': parameters,
             'FLOPs': macs,
             'FLOPs are': f'multiply-accumulates of backbone and neck in all time steps, {size[0]} x {size[1]} pixels',
+            **({SHIPPED: f'weights/{facts["file"]}', 'SHA-256': facts['sha256']} if facts else {}),
         },
         'Results': [result],
     }
