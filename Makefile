@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 # One computing thread in each process of the tests: two on two busy cores spin.
 export PYTHONWARNINGS := ignore::UserWarning,ignore::DeprecationWarning,ignore::FutureWarning
 
-.PHONY: env test fuzz soak survey demo demo-seg demo-events demo-own docs lint clean exports
+.PHONY: env test fuzz soak survey demo demo-seg demo-events demo-own docs gallery lint clean exports
 env: $(READY)
 
 $(READY): requirements/lock.txt requirements/install.sh setup.py mmsterf.pth
@@ -60,14 +60,22 @@ MINUTES ?= 10
 demo-own: $(READY)
 	$(RUN) tools/demo_own.py $(DATA) --task $(TASK) --minutes $(MINUTES)
 
-# The documentation site in site/, in an environment of its own.
-docs: .venv-docs/.ready
-	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build
+# The documentation site in site/, in an environment of its own, which has the project's below it: pages that are
+# notebooks are run.
+docs: $(READY) .venv-docs/.ready
+	NO_MKDOCS_2_WARNING=1 CUDA_VISIBLE_DEVICES= .venv-docs/bin/mkdocs build
 
 .venv-docs/.ready: requirements/docs.txt
 	$(PYTHON) -m venv .venv-docs
 	.venv-docs/bin/pip install --quiet --disable-pip-version-check --requirement requirements/docs.txt
+	below=$$($(RUN) -c 'import sysconfig; print(sysconfig.get_path("purelib"))'); \
+	own=$$(.venv-docs/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'); \
+	echo "import site; site.addsitedir('$$below')" > "$$own/project.pth"
 	@touch $@
+
+# What the tools draw, and docs/images, on one sheet to look at: work_dirs/gallery/sheet.png.
+gallery: $(READY)
+	CUDA_VISIBLE_DEVICES= $(RUN) tools/release/gallery.py
 
 clean:
 	rm -rf $(VENV) .venv-docs site build dist *.egg-info

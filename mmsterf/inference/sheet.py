@@ -76,7 +76,7 @@ def drawn(
         picture = _DRAW[scope](image, sample, classes, palette)
         name = Path(getattr(sample, 'img_path', None) or str(index)).name
         height, width = image.shape[:2]
-        yield _cell(picture, f'{name}, {width} x {height}')
+        yield cell(picture, f'{name}, {width} x {height}')
 
 
 def to_picture(inputs: torch.Tensor) -> np.ndarray:
@@ -108,15 +108,16 @@ def sheet(cells: Sequence[np.ndarray]) -> np.ndarray:
     return picture
 
 
-def _cell(picture: np.ndarray, text: str) -> np.ndarray:
-    scale = CELL / max(picture.shape[:2])
-    size = [max(1, min(CELL, round(side * scale))) for side in picture.shape[1::-1]]
+def cell(picture: np.ndarray, text: str, side: int = CELL) -> np.ndarray:
+    """A picture, made smaller if need be, in the middle of a square of `side` pixels, with a line of text below."""
+    scale = side / max(picture.shape[:2])
+    size = [max(1, min(side, round(length * scale))) for length in picture.shape[1::-1]]
     if scale < 1:
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    cell = np.full((CELL, CELL, 3), 240, np.uint8)
-    top, left = ((CELL - side) // 2 for side in picture.shape[:2])
-    cell[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
-    return below(cell, lines_of([(None, text)], CELL, LINE * 10 // 16, rows=1))
+    square = np.full((side, side, 3), 240, np.uint8)
+    top, left = ((side - length) // 2 for length in picture.shape[:2])
+    square[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    return below(square, lines_of([(None, text)], side, LINE * 10 // 16, rows=1))
 
 
 def _text_size(image: np.ndarray, zoom: int) -> int:

@@ -1,4 +1,4 @@
-"""Hook of mkdocs: pages of the site that are made of README, benchmarks, metafiles, figures and docstrings."""
+"""Hook of mkdocs: pages of the site that are made of README, benchmarks, metafiles, figures, docstrings, notebooks."""
 
 import posixpath
 import re
@@ -33,9 +33,23 @@ def on_files(files: Files, config) -> Files:
     pages = {new: _moved(old) for old, new in _MOVED.items()}
     pages |= {'zoo.md': zoo(), 'gallery.md': gallery()}
     pages |= {'api.md': _api_index(), **{f'api/{room}.md': _api(room) for room in ROOMS}}
+    for notebook in sorted((ROOT / 'docs').glob('*.ipynb')):
+        pages |= _run(notebook)
     for name, content in pages.items():
         files.append(File.generated(config, name, content=content))
     return files
+
+
+def _run(notebook: Path) -> dict:
+    """A notebook, run, as a page with its pictures."""
+    from nbconvert import MarkdownExporter
+    from nbconvert.preprocessors import ExecutePreprocessor
+
+    exporter = MarkdownExporter()
+    exporter.register_preprocessor(ExecutePreprocessor(timeout=900, store_widget_state=False), enabled=True)
+    where = {'metadata': {'path': str(ROOT)}, 'output_files_dir': f'{notebook.stem}_files'}
+    page, found = exporter.from_filename(str(notebook), where)
+    return {f'{notebook.stem}.md': page, **found['outputs']}
 
 
 def on_page_markdown(markdown: str, page, **_) -> str:
