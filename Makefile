@@ -60,17 +60,13 @@ MINUTES ?= 10
 demo-own: $(READY)
 	$(RUN) tools/demo_own.py $(DATA) --task $(TASK) --minutes $(MINUTES)
 
-# The documentation site in site/, in an environment of its own, which has the project's below it: pages that are
-# notebooks are run.
+# The documentation site in site/, in an environment of its own; the notebook is run in the project's.
 docs: $(READY) .venv-docs/.ready
 	NO_MKDOCS_2_WARNING=1 CUDA_VISIBLE_DEVICES= .venv-docs/bin/mkdocs build
 
 .venv-docs/.ready: requirements/docs.txt
 	$(PYTHON) -m venv .venv-docs
 	.venv-docs/bin/pip install --quiet --disable-pip-version-check --requirement requirements/docs.txt
-	below=$$($(RUN) -c 'import sysconfig; print(sysconfig.get_path("purelib"))'); \
-	own=$$(.venv-docs/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'); \
-	echo "import site; site.addsitedir('$$below')" > "$$own/project.pth"
 	@touch $@
 
 # What the tools draw, and docs/images, on one sheet to look at: work_dirs/gallery/sheet.png.

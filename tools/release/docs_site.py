@@ -2,8 +2,10 @@
 
 import posixpath
 import re
+import subprocess
 from html import escape
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import griffe
 import yaml
@@ -41,15 +43,12 @@ def on_files(files: Files, config) -> Files:
 
 
 def _run(notebook: Path) -> dict:
-    """A notebook, run, as a page with its pictures."""
-    from nbconvert import MarkdownExporter
-    from nbconvert.preprocessors import ExecutePreprocessor
-
-    exporter = MarkdownExporter()
-    exporter.register_preprocessor(ExecutePreprocessor(timeout=900, store_widget_state=False), enabled=True)
-    where = {'metadata': {'path': str(ROOT)}, 'output_files_dir': f'{notebook.stem}_files'}
-    page, found = exporter.from_filename(str(notebook), where)
-    return {f'{notebook.stem}.md': page, **found['outputs']}
+    """A notebook, run in the project's environment, as a page with its pictures."""
+    with TemporaryDirectory() as folder:
+        page = Path(folder, f'{notebook.stem}.md')
+        python = ROOT / '.venv' / 'bin' / 'python'
+        subprocess.run([str(python), str(ROOT / 'tools/release/run_notebook.py'), str(notebook), str(page)], check=True)
+        return {path.name: path.read_text() if path == page else path.read_bytes() for path in Path(folder).iterdir()}
 
 
 def on_page_markdown(markdown: str, page, **_) -> str:
