@@ -41,8 +41,18 @@ def packed(state: dict) -> dict:
     }
 
 
+def meta_of(checkpoint: dict, palette: Optional[Sequence]) -> dict:
+    """Classes of a checkpoint, in the colours of the config or of `mmsterf.palette`: a training may have had others."""
+    from mmsterf.checkpoint.io import data_set_meta
+    from mmsterf.palette import class_colours
+
+    meta = data_set_meta(checkpoint)['dataset_meta']
+    colours = palette or class_colours(len(meta['classes']))
+    return {'dataset_meta': {**meta, 'palette': [list(colour) for colour in colours]}}
+
+
 def metrics_in(file: Path) -> list:
-    """Validation metrics of a training, in their order."""
+    """Validation metrics of a training, in their order; the first are those before it."""
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     found = [{key: value for key, value in line.items() if key.startswith(METRICS) or key == 'step'} for line in lines]
     return [line for line in found if len(line) > 1]
@@ -55,7 +65,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     check_versions()
     from mmengine.registry import init_default_scope
 
-    from mmsterf.checkpoint.io import data_set_meta, read, state_dict_of, write
+    from mmsterf.checkpoint.io import read, state_dict_of, write
     from mmsterf.engine.config import load_config
     from mmsterf.engine.outputs import check_new_file
     from mmsterf.erf import replace_file
@@ -70,7 +80,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     state = packed(state_dict_of(checkpoint))
     init_default_scope(cfg.default_scope)
     MODELS.build(cfg.model).load_state_dict(state)  # complete, or it is refused
-    write({'state_dict': state, 'meta': data_set_meta(checkpoint)}, file, args.force)
+    palette = cfg.get('metainfo', {}).get('palette')
+    write({'state_dict': state, 'meta': meta_of(checkpoint, palette)}, file, args.force)
     facts = {
         'file': file.name,
         'sha256': hashlib.sha256(file.read_bytes()).hexdigest(),
