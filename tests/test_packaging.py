@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def test_wheel_ships_configs_and_tools(tmp_path):
     source = tmp_path / 'source'
     source.mkdir()
-    for name in ('mmsterf', 'configs', 'tools'):
+    for name in ('mmsterf', 'configs', 'tools', 'weights'):
         ignore = shutil.ignore_patterns('__pycache__')
         shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=ignore)
     for name in ('setup.py', 'pyproject.toml', 'README.md', 'LICENSE', 'model-index.yml', 'mmsterf.pth'):
@@ -30,6 +30,7 @@ def test_wheel_ships_configs_and_tools(tmp_path):
     shipped = set(zipfile.ZipFile(wheel).namelist())
     here = [path.relative_to(ROOT) for name in ('configs', 'tools') for path in (ROOT / name).rglob('*.py')]
     here += [path.relative_to(ROOT) for path in (ROOT / 'configs').rglob('*.yml')]
+    here += [path.relative_to(ROOT) for path in (ROOT / 'weights').iterdir()]
     assert len(here) > 20
     assert not {f'mmsterf/.mim/{path}' for path in here} - shipped
     assert {'mmsterf/.mim/tools/dist_train.sh', 'mmsterf/.mim/model-index.yml', 'mmsterf.pth'} <= shipped
