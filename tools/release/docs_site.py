@@ -74,6 +74,7 @@ def _linked(text: str, old: str, new: str) -> str:
         picture, label, target, anchor = match.groups()
         path = posixpath.normpath(posixpath.join(posixpath.dirname(old), target))
         page = _MOVED.get(path) or (path.removeprefix('docs/') if path.startswith('docs/') else None)
+        page = page and page.replace('.ipynb', '.md')  # what is run stands there
         if page is None or page.endswith(('.jsonl', '.py')):
             return f'{label} (`{path}`)'
         page = posixpath.relpath(page, posixpath.dirname(new) or '.')
