@@ -7,12 +7,17 @@ of a last line that is a picture (PIL). An error ends the tool. Needs nothing th
 import ast
 import io
 import json
+import re
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
 # A clone works without being installed.
 sys.path.insert(1, str(Path(__file__).resolve().parents[2]))
+
+
+_LOG = re.compile(r'^Loads checkpoint | - mmengine - ')
+"""Lines of mmengine, some with paths of this machine."""
 
 
 def run(source: str, names: dict) -> tuple:
@@ -40,7 +45,8 @@ def main() -> None:
             continue
         parts.append(f'```python\n{source}\n```')
         printed, value = run(source, names)
-        if printed:
+        printed = '\n'.join(line for line in printed.splitlines() if not _LOG.search(line))
+        if printed.strip():
             parts.append(f'```text\n{printed.rstrip()}\n```')
         if hasattr(value, 'save'):
             pictures += 1
