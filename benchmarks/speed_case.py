@@ -18,6 +18,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmsterf.deploy import compiled, export_program, inputs_of, networks, prepared, runtime, write
+from mmsterf.engine.allocator import keep_freed_memory
 from mmsterf.errors import InvalidInput
 from mmsterf.snn import fold_norms
 
@@ -98,6 +99,8 @@ def main(settings: dict) -> dict:
     if settings['threads']:
         torch.set_num_threads(settings['threads'])
     torch.manual_seed(0)
+    if what not in ('public', 'linear', 'bytes', 'plain'):
+        keep_freed_memory()
     size = tuple(int(side) for side in settings['size'].split('x'))
     found = {'peak': peak_gflops(device, clock)}
     if what in WHOLE:

@@ -4,8 +4,8 @@ SMALL, MIDDLE, LARGE = '400x608', '512x512', '800x1216'
 RUNTIMES = ('pytorch', 'openvino', 'openvino-bf16', 'onnxruntime')
 """'pytorch' runs folded models, where inference is not said to be otherwise."""
 STEPS = {
-    'training': ('public', 'linear', 'bytes', 'sdt'),
-    'inference': ('public', 'linear', 'sdt'),
+    'training': ('public', 'linear', 'bytes', 'plain', 'sdt'),
+    'inference': ('public', 'linear', 'plain', 'sdt'),
 }
 """Ways to compute the same function, each with what those before it have; 'sdt' is what the package does."""
 LAST = 'sdt'
@@ -13,8 +13,9 @@ EXPLAINED = {
     'public': 'q k^T first, neurons save their input: as the public code',
     'linear': '+ k^T v first',
     'bytes': '+ neurons save one byte for each element',
-    ('sdt', 'training'): '+ weight gradient of 7x7 depthwise convolutions in strips',
-    ('sdt', 'inference'): '+ norms and constants of neurons folded into the weights',
+    ('plain', 'training'): '+ weight gradient of 7x7 depthwise convolutions in strips',
+    ('plain', 'inference'): '+ norms and constants of neurons folded into the weights',
+    'sdt': '+ freed memory is kept, as the tools do',
 }
 ANNS = {'PVTv2-b0': 'pvt', 'Swin-T': 'swin', 'ResNet-50': 'resnet'}
 GROWN = {'mask_rcnn': LARGE, 'semantic_fpn': MIDDLE}

@@ -65,11 +65,11 @@ def _features(model: nn.Module, x: Tensor) -> tuple:
 
 
 def prepared(model: nn.Module) -> nn.Module:
-    """A copy to be exported: folded, in float32, attention with convolutions of their own for q, k and v."""
+    """A copy to be exported: folded, in float32, attention as `SpikeAttention.for_runtimes` writes it."""
     model = fold_norms(model).float()
     for module in model.modules():
-        if hasattr(module, 'separate'):
-            module.separate()
+        if hasattr(module, 'for_runtimes'):
+            module.for_runtimes()
     return model
 
 

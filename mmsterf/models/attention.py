@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from mmsterf.ranges import check_count
 from mmsterf.snn import build_neuron
 
+from .pixel_product import PixelProduct, is_pixelwise
+
 
 def _without_autocast(device_type: str):
     """Context without autocast; none where there is none, which keeps it out of exported graphs and off `meta`."""
@@ -86,13 +88,21 @@ class SpikeAttention(nn.Module):
             self.spike = NeuronPerPart(neuron, widths)
         self.proj = proj
 
-    def separate(self) -> None:
-        """Give q, k and v a convolution each, so that no map is cut in parts, which is a slow copy in some runtimes.
+    def for_runtimes(self) -> None:
+        """Write what other runtimes are slow at in another way; for a model that is run only, its norms folded.
 
-        For a model that is run only, after its norms are folded; does nothing where the norm is still there.
+        1x1 convolutions become `PixelProduct`, wider ones one each for q, k and v. Runtimes convolve maps that lie
+        pixel by pixel: the product reads them channel by channel, so they would be copied into that order and back, and
+        to cut such maps in parts is a slow copy, too.
         """
-        if isinstance(self.norm, nn.Identity) and isinstance(self.qkv, nn.Conv2d):
+        if not isinstance(self.norm, nn.Identity):
+            return
+        if is_pixelwise(self.qkv):
+            self.qkv = PixelProduct(self.qkv)
+        elif isinstance(self.qkv, nn.Conv2d):
             self.qkv = nn.ModuleList(_rows(self.qkv, self.widths))
+        if is_pixelwise(getattr(self.proj, 'conv', None)):
+            self.proj.conv = PixelProduct(self.proj.conv)
 
     def forward(self, x: Tensor) -> Tensor:
         spikes = self._maps(self._spikes(x))
@@ -138,5 +148,14 @@ def _rows(conv: nn.Conv2d, widths: tuple) -> list:
 
 
 def linear_product(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """(q k^T) v, grouped as q (k^T v): spikes are whole or multiples of 1/4, which makes both sums exact."""
-    return (v @ k.transpose(-2, -1)) @ q
+    """(q k^T) v, grouped as q (k^T v): spikes are whole or multiples of 1/4, which makes both sums exact.
+
+    Args:
+        q (Tensor): (N, heads, C, pixels), as `k` and `v`.
+        k (Tensor): See `q`.
+        v (Tensor): See `q`; C may be another.
+    """
+    number, heads = q.shape[:2]
+    # Three axes, because exported products of four transpose k by a copy.
+    q, k, v = (part.flatten(0, 1) for part in (q, k, v))
+    return torch.bmm(torch.bmm(v, k.transpose(1, 2)), q).unflatten(0, (number, heads))

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from mmsterf.deploy import compiled, export_program, networks, write
+from mmsterf.deploy import compiled, export_program, networks, prepared, write
 from mmsterf.errors import InvalidInput
 from mmsterf.models import MetaSDT, SpikeDrivenTransformer
+from mmsterf.models.lif_attention import SSA, MaskSDSA, TokenAttention
+from mmsterf.models.pixel_product import PixelProduct
+from mmsterf.models.sdsa import SDSA, RepSDSA
 from mmsterf.snn import fold_norms
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +33,34 @@ def lively(model: torch.nn.Module) -> torch.nn.Module:
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.constant_(module.weight, 1.0)
     return fold_norms(model)
+
+
+ATTENTIONS = {
+    'SDSA': (lambda: SDSA(16), 2),
+    'SDSA of PLIF': (lambda: SDSA(16, neuron={'type': 'PLIF'}), 2),
+    'SSA': (lambda: SSA(16, 4), 2),
+    'MaskSDSA': (lambda: MaskSDSA(16), 2),
+    'TokenAttention': (lambda: TokenAttention(16, 4), 2),
+    'RepSDSA': (lambda: RepSDSA(16), 0),
+}
+
+
+@pytest.mark.parametrize('name', ATTENTIONS)
+def test_attention_written_for_runtimes_computes_the_same(name):
+    build, products = ATTENTIONS[name]
+    attention = build().eval()
+    for module in attention.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(module.bias, 0.5)
+            module.running_var.uniform_(0.2, 2.0)
+    other = prepared(attention)
+    assert sum(isinstance(module, PixelProduct) for module in other.modules()) == products
+    x = 2 * torch.randn(3, 16, 5, 7)
+    with torch.no_grad():
+        expected = fold_norms(attention)(x)
+        assert expected.std() > 0.1 and len(attention(x)) == 3
+        torch.testing.assert_close(other(x), expected, rtol=1e-5, atol=1e-5)
+        assert other(x[:0]).shape == (0, 16, 5, 7)
 
 
 @pytest.mark.parametrize('name', BACKBONES)

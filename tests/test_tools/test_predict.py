@@ -15,7 +15,7 @@ from mmengine.registry import MODELS, DefaultScope
 from PIL import Image
 from tiny_tasks import ROOT
 
-from mmsterf.deploy import runtimes
+from mmsterf.deploy import compiled, runtimes
 from mmsterf.engine import cli
 from mmsterf.engine.config import load_config
 from mmsterf.inference.items import Items
@@ -207,18 +207,19 @@ def test_label_maps_are_those_of_the_stock_inferencer(task, scenes, tmp_path, ca
 
 @pytest.mark.parametrize('name', ['det', 'seg', 'cls'])
 def test_backend(name, task, scenes, tmp_path, capsys, monkeypatch):
-    """predict.py and test.py let another runtime run the networks: here torch.export's own."""
+    """predict.py lets another runtime run the networks: here torch.export's own. A later image has another size."""
     config, checkpoint = task(name)
     file, exported = sorted(scenes.glob('*.jpg'))[0], tmp_path / 'exported'
+    Image.open(file).crop((0, 0, 90, 61)).save(tmp_path / 'odd.png')
     monkeypatch.setattr('mmsterf.deploy.runtimes._LOADERS', {'openvino': runtimes._torch})
     for out, flags in ((tmp_path / 'torch', []), (exported, ['--backend', 'openvino'])):
-        tool('predict', config, checkpoint, file, '--out', out, *flags)
+        tool('predict', config, checkpoint, file, tmp_path / 'odd.png', '--out', out, *flags)
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith('openvino runs '))
     head = {'det': 'rpn_head', 'seg': 'decode_head', 'cls': 'backbone + head'}[name]
     assert head in line and line.endswith('differences from PyTorch, on the first image')
     kinds = {'det': 'predictions.*.json', 'seg': 'label_maps/*.png', 'cls': 'predictions.json'}
     files = sorted(exported.glob(kinds[name]))
-    assert files
+    assert len(files) == {'det': 2, 'seg': 2, 'cls': 1}[name]
     for path in files:
         _assert_alike(path, tmp_path / 'torch' / path.relative_to(exported))
 
@@ -236,8 +237,10 @@ def _assert_alike(path: Path, expected: Path) -> None:
 
 
 @pytest.mark.parametrize('name', ['det', 'seg'])
-def test_tested_by_another_runtime(name, task, tmp_path, monkeypatch):
+def test_tested_by_another_runtime(name, task, site, tmp_path, monkeypatch):
+    """A checkpoint behind an address; the last batch is smaller."""
     config, checkpoint = task(name)
+    (site.folder / 'model.pth').write_bytes(checkpoint.read_bytes())
     runs = []
 
     def counted(*args):
@@ -248,11 +251,37 @@ def test_tested_by_another_runtime(name, task, tmp_path, monkeypatch):
     found = []
     for flags in ([], ['--backend', 'openvino']):
         assert not runs
-        found.append(cli.test([str(config), str(checkpoint), '--work-dir', str(tmp_path / 'work'), *flags]))
-    assert sum(shape[-1] % 16 == 0 for shape in runs) >= 2  # whole images: compared, then tested
+        args = [str(config), f'{site.url}/model.pth', '--work-dir', str(tmp_path / 'work'), *flags]
+        found.append(cli.test([*args, '--cfg-options', 'test_dataloader.batch_size=2']))
+    wholes = [shape for shape in runs if shape[1] == 3]
+    assert [len(shape) for shape in wholes] == [4] * 3 and [shape[0] for shape in wholes] == [2, 2, 1]
+    assert site.asked == ['/model.pth']
     assert found[0].keys() == found[1].keys() and len(found[0]) > 2
     for key, value in found[0].items():
         assert found[1][key] == pytest.approx(value, abs=0.5 if name == 'seg' else 0.005, nan_ok=True), key
+
+
+@pytest.mark.parametrize('name', ['det', 'seg'])
+def test_stock_inferencers_with_another_runtime(name, task, scenes, monkeypatch):
+    """mmdet's and mmseg's, as docs/deployment.md shows; images of two sizes."""
+    config, checkpoint = task(name)
+    if name == 'det':
+        from mmdet.apis import DetInferencer as Inferencer
+    else:
+        from mmseg.apis import MMSegInferencer as Inferencer
+    monkeypatch.setattr('mmsterf.deploy.runtimes._LOADERS', {'openvino': runtimes._torch})
+    inferencer = Inferencer(str(config), str(checkpoint), device='cpu')
+    image = cv2.imread(str(sorted(scenes.glob('*.jpg'))[0]))
+    images = [image, image[:61, :90]]
+    plain = inferencer(images)['predictions']
+    inferencer.model = compiled(inferencer.model, 'openvino', torch.rand(1, 3, 96, 96))
+    for a, b in zip(plain, inferencer(images)['predictions']):
+        if name == 'det':
+            assert len(a['scores']) > 1 and a['labels'] == b['labels']
+            assert a['scores'] == pytest.approx(b['scores'], abs=1e-3)
+            np.testing.assert_allclose(a['bboxes'], b['bboxes'], atol=0.05)
+        else:
+            assert len(np.unique(a)) > 2 and (np.asarray(a) == np.asarray(b)).mean() > 0.99
 
 
 def test_backends_that_cannot_be(task, tmp_path):
