@@ -37,7 +37,7 @@ def parse(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 def commands(out: Path, scenes: Path, events: Path) -> Iterator[list]:
     """What is run, as on the command line, each with a folder or file of its own."""
     pictures = [str(path) for path in sorted((scenes / 'coco' / 'val2017').iterdir())[:2]]
-    (recording, *_) = sorted(path for path in events.rglob('*') if path.suffix in ('.dat', '.npz', '.npy', '.h5'))
+    recording = next(path for path in sorted(events.rglob('scene_*')) if '_bbox' not in path.stem)
     wide = ['--size', '96', '240']
     quick = ['--num', '2', '--calibrate', '2']
     small = ['--cfg-options', 'model.backbone.arch.depths=(1,1,1,1,1)']
