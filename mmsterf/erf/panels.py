@@ -156,9 +156,10 @@ def new_figure(width: float, height: float, title: str, note: str) -> Figure:
 
 
 def _lines(text: str, length: float) -> str:
-    """Text in lines of `length` inches, broken behind commas where there are any."""
+    """Text in lines of `length` inches, broken behind commas where there are any, and behind underscores."""
     kept = text.replace(' ', '\N{NO-BREAK SPACE}').replace(',\N{NO-BREAK SPACE}', ', ') if ', ' in text else text
-    return textwrap.fill(kept, max(8, int(_PER_INCH * length))).replace('\N{NO-BREAK SPACE}', ' ')
+    filled = textwrap.fill(kept.replace('_', '_ '), max(8, int(_PER_INCH * length))).replace('_ ', '_')
+    return filled.replace('\N{NO-BREAK SPACE}', ' ')
 
 
 def write_title(ax: Axes, layer: str, width: float) -> None:

@@ -105,7 +105,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         for command in tqdm(list(commands(out, scenes, events)), desc='gallery', unit='tool'):
             mmsterf([*map(str, command), '--force'])
         replace_file(out / 'colours.png', draw_colours)
-    made = [path for path in sorted(out.rglob('*.png')) if 'data' not in path.parts and path.stem != 'sheet']
+    made = [path for path in sorted(out.rglob('*.*')) if path.suffix in ('.png', '.jpg') and path.stem != 'sheet']
+    made = [path for path in made if not {'data', 'more_scenes', 'label_maps'} & set(path.relative_to(out).parts)]
     files = [*sorted(IMAGES.glob('*.png')), *(made if not args.only_docs else ())]
     cells = []
     for path in files:
