@@ -31,10 +31,11 @@ val_dataloader=dict(_delete_=True,batch_size=2,num_workers=0,sampler=dict(type='
 test_dataloader=val_dataloader
 val_evaluator=dict(_delete_=True,type='mmsterf.EventCocoMetric',ann_file='{folder}/ann.json',metric='bbox')
 test_evaluator=val_evaluator
-train_cfg=dict(max_epochs=1)
+train_cfg=dict(_delete_=True,type='EpochBasedTrainLoop',max_epochs=1)
+log_processor=dict(by_epoch=True)
 param_scheduler=[]
 custom_hooks=[dict(type='mmsterf.STERFHook', interval=0, inputs='val', num=2),dict(type='mmsterf.FiringRateHook', interval=1)]
-default_hooks=dict(logger=dict(interval=2))
+default_hooks=dict(logger=dict(interval=2,log_metric_by_epoch=True),checkpoint=dict(by_epoch=True,interval=1))
 """  # noqa: E501
 SEGMENTATION = """
 _base_=['mmseg::_base_/default_runtime.py','mmseg::_base_/schedules/schedule_40k.py','{root}/configs/_base_/models/semantic_fpn_sdt.py']

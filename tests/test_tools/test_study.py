@@ -43,6 +43,8 @@ def study(tmp_path):
 
 
 def tool_module(name):
+    if f'study_{name}' in sys.modules:
+        return sys.modules[f'study_{name}']  # hooks register once
     spec = importlib.util.spec_from_file_location(f'study_{name}', ROOT / f'tools/study/{name}.py')
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
