@@ -103,6 +103,8 @@ def task(data):
         torch.manual_seed(1)
         with DefaultScope.overwrite_default_scope(cfg.default_scope):
             model = MODELS.build(cfg.model)
+        if name == 'det':  # or masks are empty
+            torch.nn.init.ones_(model.roi_head.mask_head.conv_logits.bias)
         if name in ('seg', 'events'):  # or all pixels are of one class
             torch.nn.init.normal_(model.decode_head.conv_seg.weight)
         if name == 'events':  # or no LIF neuron fires
