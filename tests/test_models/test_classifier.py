@@ -1,5 +1,7 @@
 """Classification with mmpretrain: the spiking head, its configs, and the way through the tools to a detector."""
 
+import importlib.util
+import json
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +142,36 @@ def test_through_the_tools_into_a_detector(task, tmp_path):
         starts_from(str(work / 'epoch_2.pth'), whole, name, channels, arch=dict(embed_dims=(8, 8, 16, 16)), mlp_ratio=1)
         with pytest.raises(ValueError, match=r'does not fit MetaSDT\s+wrong shape \(426\)'):
             starts_from(str(work / 'epoch_2.pth'), whole, name, channels, arch='nano', mlp_ratio=1)
+
+
+def tool(name: str):
+    """A tool of tools/analysis_tools, as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / f'tools/analysis_tools/{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_energy_and_receptive_fields_by_the_tools(task, tmp_path):
+    get_energy, st_erf_tool = tool('get_energy'), tool('st_erf')
+    get_energy.main(
+        [str(task), '--input', 'dataset', '--num', '1', '--calibrate', '4', '--out', str(tmp_path / 'energy')]
+    )
+    found = json.loads((tmp_path / 'energy/energy.json').read_text())
+    layers = {row['layer']: row for row in found['layers']}
+    fc = layers['head.fc']  # one vector of 16 counts, and 2 classes
+    assert fc['ann_macs'] == 16 * 2 and fc['macs'] == 0
+    assert fc['acs'] == pytest.approx(fc['firing_rate'] * 4 * 16 * 2) and fc['acs'] > 0
+    neurons = {row['neuron'] for row in found['neurons']}
+    assert 'head.neuron' in neurons and any(name.startswith('backbone.stage4') for name in neurons)
+    model = load_model(str(task), None)[1]
+    assert found['params'] == sum(p.numel() for p in model.parameters())
+    common = ['--input', 'dataset', '--num', '1', '--calibrate', '1']
+    for name, what in (('layer', ['--layers', 'backbone.stage4']), ('answer', ['--target', 'class:0'])):
+        st_erf_tool.main([str(task), *common, *what, '--out', str(tmp_path / name)])
+        maps = np.load(tmp_path / name / 'maps.npz')
+        (mean,) = (maps[key] for key in maps if key.startswith('mean/'))
+        assert mean.shape[-2:] == (32, 32) and np.isfinite(mean).all() and mean.max() > 0, name
 
 
 def starts_from(checkpoint: str, state: dict, config: str, channels: list, **backbone) -> torch.nn.Module:
