@@ -9,7 +9,7 @@ from typing import Optional
 import numpy as np
 import torch
 from mmdet.structures import DetDataSample
-from mmdet.structures.mask import BitmapMasks, PolygonMasks, encode_mask_results
+from mmdet.structures.mask import BitmapMasks, PolygonMasks, encode_mask_results, mask2bbox
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.config import Config
 from mmengine.structures import InstanceData
@@ -17,14 +17,14 @@ from mmengine.structures import InstanceData
 from mmsterf.engine.config import dataset_leaves
 from mmsterf.erf import replace_file
 
-from .pictures import enlarged, font_size, text_width, zoom_of
+from .pictures import enlarged, font_size, place_labels, text_width, zoom_of
 
 COCO_SKIPS = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
 """Of 1 to 90, the category ids that COCO's 80 classes do not have."""
 
 
 class _Visualizer(DetLocalVisualizer):
-    """mmdet's, with lines and text in proportion to the picture, names above their boxes and clear masks."""
+    """mmdet's, with lines and text in proportion to the picture, clear masks, and names over them, beside each other."""
 
     text_size = None
 
@@ -32,20 +32,33 @@ class _Visualizer(DetLocalVisualizer):
         super().set_image(image)
         self.text_size = self.text_size or font_size(*image.shape[:2])
         self.line_width = max(1.5, max(image.shape[:2]) / 500)
+        self._texts = []
 
     def draw_texts(self, texts, positions, font_sizes=None, **options):
-        x, y = (float(value) for value in positions)
-        gap = 0.4 * self.text_size
-        x = max(gap, min(x, self.width - text_width(texts, self.text_size) - gap))
-        y -= 2 * self.line_width
-        options['vertical_alignments'] = 'bottom' if y > 1.4 * self.text_size else 'top'
-        y = y if y > 1.4 * self.text_size else y + 3 * self.line_width
-        # Sizes of text are in points.
-        points = self.text_size * 72 / self.dpi
-        return super().draw_texts(texts, np.array([x, min(y, self.height - gap)]), font_sizes=points, **options)
+        # Later: places are found when all boxes are known.
+        self._texts.append((texts, options.get('colors')))
+        return self
 
     def draw_binary_masks(self, binary_masks, colors='g', alphas=0.4):
         return super().draw_binary_masks(binary_masks, colors, alphas=0.4)
+
+    def _draw_instances(self, image, instances, classes, palette) -> np.ndarray:
+        super()._draw_instances(image, instances, classes, palette)
+        gap = 0.25 * self.text_size
+        height = 1.2 * self.text_size + 2 * gap
+        sizes = [(text_width(text, self.text_size) + 2 * gap, height) for text, _ in self._texts]
+        boxes = instances.bboxes if instances.bboxes.any() else mask2bbox(torch.as_tensor(instances.masks))
+        places = place_labels(boxes.tolist(), sizes, self.width, self.height)
+        for (x, y), (text, colour), label in zip(places, self._texts, instances.labels.tolist()):
+            edge = tuple(value / 255 for value in palette[label])
+            ground = {'facecolor': 'black', 'alpha': 0.8, 'pad': 1, 'edgecolor': edge}
+            # Sizes of text are in points.
+            points = self.text_size * 72 / self.dpi
+            middle = np.array([x + gap, min(y + height / 2, self.height - 1)])
+            super().draw_texts(
+                text, middle, points, colors=colour, bboxes=ground, vertical_alignments='center_baseline'
+            )
+        return self.get_image()
 
 
 def draw_instances(

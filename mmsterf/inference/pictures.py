@@ -56,6 +56,36 @@ def text_width(text: str, size: int) -> int:
     return int(font(size).getlength(text)) + 1
 
 
+def place_labels(boxes: Sequence[Sequence], sizes: Sequence[Sequence], width: float, height: float) -> list[tuple]:
+    """Places of the boxes' labels, at which they cover each other least; the last ones choose first.
+
+    Above a box, then below, inside and beside it, and a label's height farther away; the first place that is free.
+
+    Args:
+        boxes: (x1, y1, x2, y2) of each.
+        sizes: (width, height) of each label.
+        width: Of the picture, which labels do not leave.
+        height: Of the picture.
+
+    Returns:
+        list[tuple]: (x, y) of the upper left corner of each label.
+    """
+    places, taken = [None] * len(boxes), np.zeros((0, 4))
+    for i in reversed(range(len(boxes))):
+        (x1, y1, x2, y2), (w, h) = boxes[i], sizes[i]
+        rows = (y1 - h, y2, y1, y2 - h, y1 - 2 * h, y2 + h, y1 + h, y1 - 3 * h, y2 + 2 * h)
+        corners = [(x, y) for y in rows for x in (x1, x2 - w)]
+        corners += [(x, y) for y in (y1, (y1 + y2 - h) / 2, y2 - h) for x in (x2, x1 - w)]
+        x, y = np.transpose(corners)
+        x, y = x.clip(0, max(0, width - w)), y.clip(0, max(0, height - h))
+        across = np.minimum((x + w)[:, None], taken[:, 2]) - np.maximum(x[:, None], taken[:, 0])
+        down = np.minimum((y + h)[:, None], taken[:, 3]) - np.maximum(y[:, None], taken[:, 1])
+        best = int((across.clip(0) * down.clip(0)).sum(1).argmin())
+        places[i] = (float(x[best]), float(y[best]))
+        taken = np.vstack([taken, (x[best], y[best], x[best] + w, y[best] + h)])
+    return places
+
+
 def lines_of(
     entries: Sequence[tuple], width: int, size: int, rows: Optional[int] = None, most: Optional[int] = None
 ) -> np.ndarray:
