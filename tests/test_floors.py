@@ -1,7 +1,10 @@
 """Imports go downwards: a module imports from its own floor and from those below, wherever in it the import stands."""
 
 import ast
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / 'mmsterf'
 
@@ -18,7 +21,7 @@ FLOORS = [
     # Command lines; in `erf`, also what brings models of mmdet and mmseg to it.
     [
         *('demo', 'engine.cli', 'erf.__main__', 'erf.command', 'erf.arguments'),
-        *('erf.plain', 'erf.results', 'erf.html', 'erf.answer_command', 'erf.answer_plots', 'erf.answers'),
+        *('erf.plain', 'erf.given', 'erf.results', 'erf.html', 'erf.answer_command', 'erf.answer_plots', 'erf.answers'),
         'erf.predictions',
     ],
 ]
@@ -53,14 +56,24 @@ def imports(file: Path):
         yield from ((name.removeprefix('mmsterf.'), node.lineno) for name in names if name.startswith('mmsterf.'))
 
 
+def files():
+    """Modules of mmsterf by their names below it, and their files."""
+    for path in PACKAGE.rglob('*.py'):
+        if '.mim' not in path.parts:
+            yield '.'.join(path.relative_to(PACKAGE).with_suffix('').parts).removesuffix('.__init__'), path
+
+
 def test_imports_go_downwards():
-    upwards = []
-    files = [path for path in PACKAGE.rglob('*.py') if '.mim' not in path.parts]
-    for file in files:
-        here = '.'.join(file.relative_to(PACKAGE).with_suffix('').parts).removesuffix('.__init__')
-        found = {(name, line) for name, line in imports(file)}
-        upwards += [f'{here}:{line} imports {name}' for name, line in found if floor(name) > floor(here)]
-    assert len(files) > 100 and not upwards, upwards
+    found = [(here, line, name) for here, file in files() for name, line in imports(file)]
+    upwards = [f'{here}:{line} imports {name}' for here, line, name in found if floor(name) > floor(here)]
+    assert len(found) > 500 and not upwards, upwards
+
+
+def test_imports_make_no_circles():
+    found = {here: {name for name, _ in imports(file)} for here, file in files()}
+    with pytest.raises(CycleError):
+        tuple(TopologicalSorter({**found, 'errors': {'engine.cli'}}).static_order())
+    tuple(TopologicalSorter(found).static_order())  # which names the modules of a circle
 
 
 def test_what_counts_as_an_import():

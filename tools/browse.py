@@ -41,9 +41,10 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     from PIL import Image
     from tqdm import tqdm
 
-    from mmsterf.engine.config import dataset_leaves, event_step, load_config
+    from mmsterf.engine.config import load_config
     from mmsterf.engine.data import check_data
     from mmsterf.engine.data_checks import check_contents, dataset_class, named_palette, refuse
+    from mmsterf.engine.dataset_parts import dataset_leaves, event_step
     from mmsterf.engine.outputs import check_new_file
     from mmsterf.engine.settings import check_loader
     from mmsterf.erf import replace_file

@@ -107,8 +107,8 @@ def _seconds(config: Path) -> float:
 
 def _pictures(cfg) -> list:
     """The first pictures of the validation set."""
-    from mmsterf.engine.config import dataset_leaves
     from mmsterf.engine.data_reading import build_dataset
+    from mmsterf.engine.dataset_parts import dataset_leaves
 
     (leaf,) = dataset_leaves(cfg.val_dataloader.dataset)
     dataset = build_dataset({**leaf, 'test_mode': True}, cfg)

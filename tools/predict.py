@@ -53,7 +53,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     check_versions(one_task=True)
     from mmsterf.engine.allocator import keep_freed_memory
     from mmsterf.engine.checkpoints import allow_mmengine_checkpoints, check_checkpoint
-    from mmsterf.engine.config import event_step, load_config
+    from mmsterf.engine.config import load_config
+    from mmsterf.engine.dataset_parts import event_step
     from mmsterf.engine.outputs import ResultFolder
     from mmsterf.errors import InvalidInput
     from mmsterf.inference.items import Items

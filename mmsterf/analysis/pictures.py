@@ -13,7 +13,7 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
-from mmsterf.engine.config import dataset_leaves
+from mmsterf.engine.dataset_parts import dataset_leaves
 from mmsterf.engine.inputs import Pictures
 from mmsterf.erf.pictures import PreparedPictures, grey_of
 

@@ -5,7 +5,7 @@ from typing import Optional
 
 from torch import Tensor, nn
 
-from mmsterf.engine.config import dataset_leaves
+from mmsterf.engine.dataset_parts import dataset_leaves
 from mmsterf.erf import shapes
 from mmsterf.erf.shapes import InputShape, Size, input_channels
 

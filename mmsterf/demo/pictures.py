@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from mmengine.runner import Runner
 from PIL import Image
 
-from mmsterf.engine.config import dataset_leaves, loads_sequences
 from mmsterf.engine.data_checks import named_palette
+from mmsterf.engine.dataset_parts import dataset_leaves, loads_sequences
 from mmsterf.erf import replace_file
 from mmsterf.events.drawing import coloured
 from mmsterf.inference.pictures import colours, lines_of

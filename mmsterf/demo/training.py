@@ -14,8 +14,9 @@ from mmengine.runner import Runner
 from mmsterf.engine.allocator import keep_freed_memory
 from mmsterf.engine.checkpoints import allow_mmengine_checkpoints
 from mmsterf.engine.cli import checked_runner, make_resumable
-from mmsterf.engine.config import load_config, replace_data_root
+from mmsterf.engine.config import load_config
 from mmsterf.engine.data import check_data
+from mmsterf.engine.dataset_parts import replace_data_root
 from mmsterf.engine.device import adapt_to_device
 from mmsterf.engine.orphans import end_with_parent
 from mmsterf.engine.resuming import find_checkpoint

@@ -15,7 +15,7 @@ from mmsterf.checkpoint.convert import check_tensors
 from mmsterf.errors import InvalidInput
 
 from .checkpoints import read_checkpoint
-from .config import SPLITS, dataset_leaves
+from .dataset_parts import SPLITS, dataset_leaves
 from .device import notice
 
 

@@ -1,6 +1,5 @@
 """Read a config as the tools do: checked, with `data_root` applied everywhere."""
 
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Optional
@@ -11,12 +10,11 @@ from mmsterf.errors import InvalidInput, shortened
 from mmsterf.versions import missing_for_pretraining
 
 from .cfg_keys import merge_options
+from .dataset_parts import SPLITS
+from .own_classes import apply_own
 from .stages import reading
 
 TASKS = ('mmdet', 'mmseg', 'mmpretrain')
-SPLITS = ('train', 'val', 'test')
-
-
 SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 
 
@@ -61,8 +59,6 @@ def load_config(path: str, options: Optional[dict] = None) -> Config:
         InvalidInput: If the file cannot be read, nothing reads an option, `default_scope` names no task, `model` is no
             dict, it is unclear which root `data_root` replaces, or `classes` are no names.
     """
-    from .own_classes import apply_own
-
     cfg = read_config(path)
     options = dict(options or {})
     apply_own(cfg, options)
@@ -89,62 +85,3 @@ def allow_no_workers(cfg: Config) -> None:
         if isinstance(loader, dict) and loader.get('num_workers') == 0:
             for key in ('persistent_workers', 'prefetch_factor', 'timeout', 'multiprocessing_context'):
                 loader.pop(key, None)
-
-
-def dataset_leaves(dataset: dict) -> Iterator[dict]:
-    """The data sets inside wrappers (RepeatDataset, ConcatDataset, ...), or the data set itself."""
-    inner = dataset.get('datasets', dataset.get('dataset'))
-    if inner is None:
-        yield dataset
-        return
-    for child in inner if isinstance(inner, (list, tuple)) else [inner]:
-        yield from dataset_leaves(child)
-
-
-def loads_sequences(cfg: Config) -> bool:
-    """Whether a pipeline of a config loads windows of events or sequences of images."""
-    loaders = [cfg[key] for split in SPLITS if isinstance(cfg.get(key := f'{split}_dataloader'), dict)]
-    leaves = [leaf for loader in loaders for leaf in dataset_leaves(loader['dataset'])]
-    steps = [str(step.get('type')) for leaf in leaves for step in leaf.get('pipeline') or ()]
-    return any(step.endswith(('LoadEvents', 'LoadSequence')) for step in steps)
-
-
-def event_step(cfg: Config, split: str = 'test') -> Optional[dict]:
-    """The step of a split's pipeline that loads events, None if there is none."""
-    loader = cfg.get(f'{split}_dataloader') or (cfg.get('val_dataloader') if split == 'test' else None) or {}
-    leaf = next(dataset_leaves(loader['dataset'])) if loader.get('dataset') else {}
-    steps = [step for step in leaf.get('pipeline') or () if str(step.get('type')).endswith('LoadEvents')]
-    return dict(steps[0]) if steps else None
-
-
-def replace_data_root(cfg: Config, new: str) -> None:
-    """Replace the data root in all data loaders and evaluators, in place.
-
-    Raises:
-        ValueError: If the config has no `data_root` of its own and its data sets have different ones.
-    """
-    loaders = [cfg[key] for split in SPLITS if isinstance(cfg.get(key := f'{split}_dataloader'), dict)]
-    roots = {cfg.get('data_root')} - {None} or {
-        leaf['data_root'] for loader in loaders for leaf in dataset_leaves(loader['dataset']) if leaf.get('data_root')
-    }
-    if len(roots) != 1:
-        raise ValueError(
-            f'data_root={new} could replace any of {sorted(roots) or "no roots"}: set '
-            'train_dataloader.dataset.data_root=... and so on one by one'
-        )
-    old = roots.pop().rstrip('/')
-
-    def moved(value):
-        if isinstance(value, dict):
-            for key in value:
-                value[key] = moved(value[key])
-        elif isinstance(value, (list, tuple)):
-            return type(value)(moved(item) for item in value)
-        elif isinstance(value, str) and (value == old or value.startswith(f'{old}/')):
-            return new.rstrip('/') + value[len(old) :]
-        return value
-
-    for split in SPLITS:
-        for part in ('dataloader', 'evaluator'):
-            if cfg.get(key := f'{split}_{part}') is not None:
-                cfg[key] = moved(cfg[key])

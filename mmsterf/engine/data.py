@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from .config import SPLITS, dataset_leaves
+from .dataset_parts import SPLITS, dataset_leaves
 
 # Data sets of mmseg that list a folder of images, .jpg unless told otherwise, with .png label maps.
 _FOLDERS = ('ADE20KDataset', 'BaseSegDataset')

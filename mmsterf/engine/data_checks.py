@@ -16,8 +16,8 @@ from mmsterf.datasets.check_coco import check_coco
 from mmsterf.datasets.findings import Report, listed
 from mmsterf.errors import InvalidInput
 
-from .config import dataset_leaves
 from .data_reading import build_dataset, is_segmentation, read_all, read_some_maps
+from .dataset_parts import dataset_leaves
 
 _METRICS = ('CocoMetric', 'EventCocoMetric')
 _ALL = 'tools/misc/check_data.py CONFIG lists all'

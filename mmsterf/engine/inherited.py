@@ -6,7 +6,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from .config import dataset_leaves
+from .dataset_parts import dataset_leaves
 
 _OWN_DATA = ('classes', 'metainfo', 'ann_file', 'dataset_type', 'data_root')
 

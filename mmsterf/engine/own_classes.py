@@ -8,7 +8,8 @@ from mmengine.config import Config
 
 from mmsterf.errors import InvalidInput
 
-from .config import SPLITS, dataset_leaves, replace_data_root
+from .data_checks import dataset_class
+from .dataset_parts import SPLITS, dataset_leaves, replace_data_root
 from .device import notice
 
 
@@ -35,7 +36,6 @@ def apply_own(cfg: Config, options: dict) -> None:
         if len(roots) == 1 and cfg.data_root.rstrip('/') not in roots:
             new, cfg.data_root = cfg.data_root, roots.pop()
             replace_data_root(cfg, new)
-            cfg.data_root = new
             notice(f'data_root={new} is that of all data sets and evaluators')
     if 'classes' in options:
         replace_classes(cfg, options['classes'])
@@ -97,8 +97,6 @@ def _set_classes(cfg: Config, leaf: dict, names: tuple) -> None:
 
 def _plain_segmentation(leaf: dict, names: tuple) -> None:
     """Data sets of mmseg know their own classes and take only some of these: others need the plain class."""
-    from .data_checks import dataset_class
-
     kind = dataset_class(leaf, 'mmseg')
     known = getattr(kind, 'METAINFO', {}).get('classes')
     if known is None or set(names) <= set(known):

@@ -7,7 +7,7 @@ from mmengine.config import Config
 
 from mmsterf.errors import InvalidInput
 
-from .config import SPLITS, dataset_leaves
+from .dataset_parts import SPLITS, dataset_leaves
 
 PREPROCESSORS = ('SequenceDetDataPreprocessor', 'SequenceSegDataPreprocessor')
 

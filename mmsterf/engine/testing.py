@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmsterf.errors import InvalidInput
 
-from .config import dataset_leaves, loads_sequences
+from .dataset_parts import dataset_leaves, loads_sequences
 from .device import notice
 
 

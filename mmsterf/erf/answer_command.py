@@ -13,8 +13,8 @@ from . import plots
 from .answer_plots import answer_figure, picture_of
 from .answers import Answer, NoAnswer, answers
 from .calibrate import calibrated
-from .command import load, weights_of
 from .files import replace_file, write_csv, write_json
+from .given import load, weights_of
 from .plain import Spec
 from .predictions import run_answer
 from .results import command_of, figures_in
@@ -34,8 +34,8 @@ def classes_of(cfg, checkpoint: Optional[str]) -> Optional[list[str]]:
     loader = cfg.get('test_dataloader') or cfg.get('val_dataloader') or {}
     if not loader.get('dataset'):
         return None
-    from mmsterf.engine.config import dataset_leaves
     from mmsterf.engine.data_checks import class_names, dataset_class
+    from mmsterf.engine.dataset_parts import dataset_leaves
 
     for leaf in dataset_leaves(loader['dataset']):
         kind = dataset_class(leaf, cfg.get('default_scope', 'mmengine'))
@@ -86,7 +86,7 @@ def write_answers(found: list, facts: dict, preprocessor, name: str, out: Path) 
         seen.add(stem)
         rows.append({'input': shown, **answer.measure()})
         maps[stem] = answer.map.astype('f4')
-        title = f'{name}, {shown}: {answer.target}: {answer.label} {answer.score:.3f}'
+        title = f'{name}, {shown}: {answer.target}, {answer.label} with {answer.score:.3f}'
         plots.save(answer_figure(answer, preprocessor, title, note), out / 'answers' / stem)
 
     def write(part: Path) -> None:

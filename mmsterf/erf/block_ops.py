@@ -1,7 +1,6 @@
 """What aten's operations do to a `Block`: each computes the part of its result that may not be zero.
 
-A handler gets the operation and its arguments and returns the result, or NotImplemented for arguments that it does not
-know; then the operation gets the full tensors. Every operation here is linear in the block.
+Every operation here is linear in the block.
 """
 
 import math
@@ -9,34 +8,11 @@ import math
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_flatten, tree_map
 
 from . import block_layers, block_views
-from .blocks import LAST, Block, at, dense, place, same, shrink, wrap
+from .blocks import HANDLERS, LAST, Block, at, dense, place, same, wrap
 
 aten = torch.ops.aten
-
-
-def run(func, args: tuple, kwargs: dict):
-    """Run an operation on blocks."""
-    handler = _HANDLERS.get(func.overloadpacket)
-    if handler is not None:
-        result = handler(func, args, kwargs)
-        if result is not NotImplemented:
-            return result
-    return _fall_back(func, args, kwargs)
-
-
-def _fall_back(func, args, kwargs):
-    written = [a for a, s in zip(args, func._schema.arguments) if s.alias_info is not None and s.alias_info.is_write]
-    full = {id(a): a.dense() for a in tree_flatten((args, kwargs))[0] if isinstance(a, Block)}
-    args_, kwargs_ = tree_map(lambda a: full.get(id(a), a) if isinstance(a, Block) else a, (args, kwargs))
-    result = func(*args_, **kwargs_)
-    for block in written:
-        if isinstance(block, Block):
-            block.values, block.where = full[id(block)], (None,) * block.ndim
-            return block
-    return tree_map(shrink, result) if not written else result
 
 
 def _pointwise(func, args, kwargs):
@@ -133,10 +109,10 @@ _POINTWISE = (
     'hardtanh_backward hardswish_backward hardsigmoid_backward leaky_relu_backward elu_backward softplus_backward '
     'mish_backward div'
 )
-_HANDLERS = {
+HANDLERS.update({
     **{getattr(aten, name): _first for name in _POINTWISE.split()},
     aten.clone: _copy, aten._to_copy: _copy, aten.mul: _pointwise, aten.where: _where,
     aten.masked_fill: _masked_fill, aten.sum: _sum,
     aten.add: _add, aten.add_: _add, aten.sub: _add,
     **block_views.HANDLERS, **block_layers.HANDLERS,
-}  # fmt: skip
+})  # fmt: skip

@@ -14,6 +14,7 @@ from typing import Optional
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_map
 
 MOST = 0.6
 """A block that covers more than this part of its tensor is no gain."""
@@ -26,6 +27,10 @@ _TRUSTED = (
     'mmsterf.',
     'spikingjelly.',
 )  # autograd functions of plain torch operations, which read no memory themselves
+
+HANDLERS: dict = {}
+"""Functions by operation; `block_ops` puts them in. One gets the operation and its arguments and returns the result, or
+NotImplemented for arguments that it does not know; then the operation gets the full tensors."""
 
 Where = tuple  # per axis the sorted positions (NumPy), or None for all
 
@@ -56,8 +61,6 @@ class Block(Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
-        from .block_ops import run  # the operations make blocks
-
         return run(func, args, kwargs or {})
 
     def dense(self) -> Tensor:
@@ -176,6 +179,28 @@ def shrink(tensor: Optional[Tensor]):
         return tensor
     where = tidy(where, tensor.shape)
     return Block(at(tensor, where).clone(), where, tensor.shape)
+
+
+def run(func, args: tuple, kwargs: dict):
+    """Run an operation on blocks."""
+    handler = HANDLERS.get(func.overloadpacket)
+    if handler is not None:
+        result = handler(func, args, kwargs)
+        if result is not NotImplemented:
+            return result
+    return _fall_back(func, args, kwargs)
+
+
+def _fall_back(func, args, kwargs):
+    written = [a for a, s in zip(args, func._schema.arguments) if s.alias_info is not None and s.alias_info.is_write]
+    full = {id(a): a.dense() for a in tree_flatten((args, kwargs))[0] if isinstance(a, Block)}
+    args_, kwargs_ = tree_map(lambda a: full.get(id(a), a) if isinstance(a, Block) else a, (args, kwargs))
+    result = func(*args_, **kwargs_)
+    for block in written:
+        if isinstance(block, Block):
+            block.values, block.where = full[id(block)], (None,) * block.ndim
+            return block
+    return tree_map(shrink, result) if not written else result
 
 
 def guard(edges: Iterable) -> list:

@@ -12,10 +12,12 @@ from mmsterf.engine.outputs import ResultFolder, staged
 from mmsterf.errors import InvalidInput
 
 from . import plain, running
+from .answer_command import run_targets
 from .arguments import parse
 from .compare import compare, comparison_lines
 from .files import write_csv
 from .gains import about_raised, with_unit_gains
+from .given import load, weights_of
 from .plain import Spec
 from .results import report, write, write_comparison, write_report
 from .shapes import timing
@@ -25,34 +27,6 @@ def names_of(models: list[tuple]) -> list[str]:
     """Short, different names: the configs' stems or the models' names, numbered where they repeat."""
     stems = [model.name if isinstance(model, Spec) else Path(model).stem for model, _ in models]
     return [s if stems.count(s) == 1 else f'{s}-{stems[:i].count(s) + 1}' for i, s in enumerate(stems)]
-
-
-def load(model: Union[str, Spec], checkpoint: Optional[str], args: argparse.Namespace) -> tuple:
-    """Return (model, its config, a function of (num, seed, time_steps, input_time, forward): inputs)."""
-    if isinstance(model, Spec):
-        built = plain.build(model, checkpoint, args.seed)
-        return built, {}, lambda num, seed, **how: plain.source_of(built, args, num, seed, **how)
-    from mmsterf.analysis.loading import inputs_of, load_model
-
-    cfg, built = load_model(model, checkpoint, args.seed, args.cfg_options, args.weights == 'config')
-    return built, cfg, lambda num, seed, **how: inputs_of(cfg, built, args.input, num, args.size, seed, **how)
-
-
-def weights_of(model: Union[str, Spec], checkpoint: Optional[str], args: argparse.Namespace, cfg) -> str:
-    """Say whose weights a model has."""
-    seed = args.seed
-    if args.weights == 'config' and not checkpoint:
-        from mmsterf.analysis.loading import weights_of
-
-        names = ', '.join(n if '://' in n else Path(n).name for n in weights_of(cfg))
-        return f'weights that the config names, {names}' + f'; the rest is random (seed {seed})' * (
-            not cfg.get('load_from')
-        )
-    if checkpoint:
-        return f'weights of {checkpoint}'
-    if isinstance(model, Spec) and model.brings_weights():
-        return f'weights as {model.source}:{model.name} makes them (no checkpoint, seed {seed})'
-    return f'RANDOM WEIGHTS (no checkpoint, seed {seed})'
 
 
 def analyse(model: Union[str, Spec], checkpoint: Optional[str], args: argparse.Namespace, name: str):
@@ -227,8 +201,6 @@ def main(argv: Optional[list[str]] = None) -> None:
         check_versions()
     folder = None if args.list_layers else ResultFolder('--out', args.out, 'st_erf.py', args.force)
     if args.target:
-        from .answer_command import run_targets
-
         run_targets(args, names_of(args.models), folder, argv)
         return
     found = {}

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from . import block_ops  # noqa: F401  operations on blocks
 from .axes import Order, check_order
 from .backward import maps_of
 from .blocks import guard

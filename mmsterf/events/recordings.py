@@ -4,9 +4,7 @@
 before it is needed.
 """
 
-import functools
 import importlib
-import os
 from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Callable, NamedTuple, Optional
@@ -17,16 +15,10 @@ from mmsterf.errors import InvalidInput
 
 EVENT = np.dtype([('x', '<i4'), ('y', '<i4'), ('t', '<i8'), ('p', 'u1')])
 """An event: column, row, microseconds, polarity (1 brighter, 0 darker)."""
-SUFFIXES = ('.dat', '.raw', '.npy', '.npz', '.h5', '.hdf5', '.bin', '.bs2', '.aedat4')
 SAMPLES = 64
 """Time stamps that are looked at when a recording is opened."""
 MARGIN = 1000
 """Events before and behind a window that are read, too: an event may be as many places too early or too late."""
-
-
-def is_recording(path: str) -> bool:
-    """Whether a file is an event recording, by its suffix."""
-    return path.lower().endswith(SUFFIXES)
 
 
 class Window(NamedTuple):
@@ -146,32 +138,6 @@ class _Times(Sequence):
 
     def __getitem__(self, i: int) -> int:
         return int(self.recording._read(i, i + 1)['t'][0])
-
-
-def open_recording(path: str) -> Recording:
-    """Open a recording by its suffix, one of `SUFFIXES`; the last few stay open, unless their files change.
-
-    Raises:
-        InvalidInput: If it is not there, of another suffix, or not what its suffix says.
-        ModuleNotFoundError: If the package is absent that reads it.
-    """
-    path = os.fspath(path)
-    suffix = os.path.splitext(path)[1].lower()
-    if suffix not in SUFFIXES:
-        raise InvalidInput(f'{path}: no recording of events by its name; {", ".join(SUFFIXES)} are read')
-    if not os.path.isfile(path):
-        raise InvalidInput(f'{path}: is not there' if not os.path.isdir(path) else f'{path}: is a folder')
-    state = os.stat(path)
-    return _open(path, suffix, state.st_mtime_ns, state.st_size)
-
-
-@functools.lru_cache(maxsize=16)
-def _open(path: str, suffix: str, *_) -> Recording:
-    from . import aedat, formats, raw
-
-    opener = {'.dat': formats.dat, '.raw': raw.raw, '.npy': formats.npy, '.npz': formats.npz, '.aedat4': aedat.aedat}
-    opener = opener.get(suffix) or (formats.nmnist if suffix in ('.bin', '.bs2', '.aedat4') else formats.hdf5)
-    return opener(path)
 
 
 def reader(name: str, path: str):

@@ -14,7 +14,7 @@ from mmdet.visualization import DetLocalVisualizer
 from mmengine.config import Config
 from mmengine.structures import InstanceData
 
-from mmsterf.engine.config import dataset_leaves
+from mmsterf.engine.dataset_parts import dataset_leaves
 from mmsterf.erf import replace_file
 
 from .pictures import enlarged, font_size, place_labels, text_width, zoom_of
@@ -24,7 +24,7 @@ COCO_SKIPS = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
 
 
 class _Visualizer(DetLocalVisualizer):
-    """mmdet's, with lines and text in proportion to the picture, clear masks, and names over them, beside each other."""
+    """mmdet's, with lines and text in proportion to the picture, clear masks, and labels apart from each other."""
 
     text_size = None
 

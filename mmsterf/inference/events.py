@@ -23,7 +23,7 @@ def windows(name: str, path: str, step: dict, sensor: Optional[tuple] = None, ev
     Args:
         name: Of the items.
         path: The recording.
-        step: The loading step, see `mmsterf.engine.config.event_step`.
+        step: The loading step, see `mmsterf.engine.dataset_parts.event_step`.
         sensor: (height, width), where the file does not say them.
         every: Distance of the windows that are taken.
 

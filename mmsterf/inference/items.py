@@ -23,7 +23,7 @@ class Items:
     Args:
         inputs: See `mmsterf.engine.inputs.find`.
         every: Of videos and event recordings, the distance of the frames or windows that are taken.
-        event_step: How events are loaded, see `mmsterf.engine.config.event_step`; None if they are not.
+        event_step: How events are loaded, see `mmsterf.engine.dataset_parts.event_step`; None if they are not.
         sensor: Height and width of the sensor, for recordings that do not say them.
 
     Attributes:

@@ -15,8 +15,8 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 
 from mmsterf.engine.checks import check_model, check_weights
-from mmsterf.engine.config import dataset_leaves, event_step
 from mmsterf.engine.data_checks import class_names, dataset_class, named_palette
+from mmsterf.engine.dataset_parts import dataset_leaves, event_step
 from mmsterf.engine.device import adapt_to_device, notice
 from mmsterf.engine.sequences import check_sequences
 from mmsterf.errors import InvalidInput

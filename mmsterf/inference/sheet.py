@@ -11,8 +11,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 
-from mmsterf.engine.config import dataset_leaves
 from mmsterf.engine.data import check_labels_when_read, name_files_of
+from mmsterf.engine.dataset_parts import dataset_leaves
 from mmsterf.errors import InvalidInput
 from mmsterf.events.drawing import coloured
 

@@ -3,6 +3,7 @@ from mmengine.config import Config
 
 from mmsterf.engine.config import load_config, read_config
 from mmsterf.engine.data import check_data, check_labels_when_read
+from mmsterf.engine.dataset_parts import replace_data_root
 
 CONFIG = """
 default_scope = 'mmdet'
@@ -38,6 +39,15 @@ def test_data_root_moves_data_sets_and_evaluators_and_nothing_else(config):
     assert cfg.val_evaluator[0].ann_file == '/elsewhere/annotations/val.json'
     assert cfg.val_dataloader.dataset.data_root == '/special'
     assert cfg.data_root == '/elsewhere'
+
+
+def test_a_config_that_is_written_and_read_again_keeps_its_data(tmp_path, config):
+    cfg = load_config(config)
+    replace_data_root(cfg, '/elsewhere')  # as the demo does
+    cfg.dump(tmp_path / 'written.py')
+    again = load_config(str(tmp_path / 'written.py'))
+    assert again.val_dataloader.dataset.data_root == cfg.val_dataloader.dataset.data_root == '/elsewhere/'
+    assert again.val_evaluator[0].ann_file == '/elsewhere/annotations/val.json'
 
 
 def test_data_root_of_data_sets_without_a_common_variable(tmp_path, config):

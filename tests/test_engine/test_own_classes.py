@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mmsterf.engine.config import dataset_leaves, load_config
+from mmsterf.engine.config import load_config
+from mmsterf.engine.dataset_parts import dataset_leaves
 from mmsterf.errors import InvalidInput
 from mmsterf.versions import missing_for_pretraining
 

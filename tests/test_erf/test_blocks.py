@@ -94,8 +94,8 @@ def gradients(y, x):
 @pytest.mark.parametrize('name', STEPS)
 def test_every_operation(name, monkeypatch):
     fell = []
-    original = block_ops._fall_back
-    monkeypatch.setattr(block_ops, '_fall_back', lambda func, *a: fell.append(str(func)) or original(func, *a))
+    original = blocks._fall_back
+    monkeypatch.setattr(blocks, '_fall_back', lambda func, *a: fell.append(str(func)) or original(func, *a))
     x = torch.randn(2, 8, 32, 32, dtype=torch.double, requires_grad=True)
     block, full = gradients(STEPS[name](x), x)
     assert type(block) is Block and all('pixel' in f for f in fell)  # shuffles are looked through for zeros
@@ -182,7 +182,7 @@ def test_a_graph_that_refuses_blocks_is_done_with_full_gradients(monkeypatch):
     model, data = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3)), Noise(3, (3, 32, 32))
     expected = st_erf(model, data, '2')['2'].mean
     monkeypatch.setattr(block_ops, '_convolution', refuse, raising=False)
-    monkeypatch.setattr(block_ops, 'run', refuse)
+    monkeypatch.setattr(blocks, 'run', refuse)
     np.testing.assert_allclose(st_erf(model, data, '2')['2'].mean, expected, rtol=1e-5, atol=1e-9)
 
 

@@ -93,6 +93,6 @@ def test_a_graph_that_refuses_blocks_is_run_again(monkeypatch):
     def refuse(*args):
         raise RuntimeError('no')
 
-    monkeypatch.setattr('mmsterf.erf.block_ops.run', refuse)
+    monkeypatch.setattr('mmsterf.erf.blocks.run', refuse)
     for name, result in st_erf(Stages(), data, ['0', '2']).items():
         np.testing.assert_allclose(result.mean, expected[name].mean, rtol=0, atol=1e-6 * result.mean.max())

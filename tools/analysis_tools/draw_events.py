@@ -110,7 +110,8 @@ def _predicting(args: argparse.Namespace):
     from importlib import import_module
 
     from mmsterf.engine.checkpoints import allow_mmengine_checkpoints, check_checkpoint
-    from mmsterf.engine.config import event_step, load_config
+    from mmsterf.engine.config import load_config
+    from mmsterf.engine.dataset_parts import event_step
     from mmsterf.inference.predictor import TASKS, Predictor
 
     allow_mmengine_checkpoints()
