@@ -30,7 +30,7 @@ def run(folder, *args) -> dict:
 def _small_picture(request, monkeypatch):
     """Drawing takes most of the time: once is enough."""
     if request.function is not test_backbone_alone:
-        monkeypatch.setattr('mmsterf.analysis.plots.energy_figure', lambda *_: Figure(figsize=(1, 1)))
+        monkeypatch.setattr('mmsterf.analysis.energy_report.energy_figure', lambda *_: Figure(figsize=(1, 1)))
 
 
 @pytest.fixture
