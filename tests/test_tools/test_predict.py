@@ -19,7 +19,7 @@ from mmsterf.deploy import compiled, runtimes
 from mmsterf.engine import cli
 from mmsterf.engine.config import load_config
 from mmsterf.inference.items import Items
-from mmsterf.inference.pictures import colours, lines_of, zoom_of
+from mmsterf.inference.pictures import colours, lines_of, place_labels, zoom_of
 from mmsterf.versions import missing_for_pretraining
 
 DET = """
@@ -421,6 +421,17 @@ def test_pictures_are_legible():
     assert lines.shape == (2 * 22, 200, 3) and (lines[:22] == (255, 0, 0)).all(-1).sum() > 100
     assert (lines[22:] < 128).any()
     assert lines_of([(None, 'x')] * 50, 100, 14, rows=1).shape == (22, 100, 3)
+
+
+def test_labels_of_boxes_leave_each_other_room():
+    """Eight boxes that are nearly the same; the best, which are last, have their labels at the usual place."""
+    boxes, sizes = [(100 + i, 60 + i, 150, 130) for i in range(8)], [(50, 14)] * 8
+    places = place_labels(boxes, sizes, 300, 200)
+    assert places[-1] == (107, 67 - 14)
+    for i, (x, y) in enumerate(places):
+        assert 0 <= x <= 250 and 0 <= y <= 186
+        assert all(abs(x - u) >= 50 or abs(y - v) >= 14 for u, v in places[:i])
+    assert place_labels([(5, 3, 40, 90)], [(60, 14)], 50, 100) == [(0, 0)]  # larger than the picture
 
 
 @pytest.mark.skipif(bool(missing_for_pretraining()), reason='mmpretrain is optional')
