@@ -108,6 +108,8 @@ def _row(model: dict) -> str:
     metrics = ', '.join(
         f'{name} {value}' for result in model['Results'] for name, value in result.get('Metrics', {}).items()
     )
+    if page := facts.get('Weights page'):
+        metrics += f' ([weights]({page}))'
     numbers = f'{facts["Parameters"] / 1e6:.2f} | {facts["FLOPs"] / 1e9:.1f} | {size}'
     return f'| `{model["Name"]}` | {numbers} | {metrics} |'
 

@@ -21,6 +21,7 @@ from mmsterf.zoo import SHIPPED
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / 'configs' / 'metafiles'
 STERF = 'https://arxiv.org/abs/2510.21403'
+SDT_V3 = 'Spike-driven Transformer V3, https://arxiv.org/abs/2411.16061'
 PAPERS = {
     'sdt': (STERF, 'Unveiling the Spatial-temporal Effective Receptive Fields of Spiking Neural Networks'),
     'sdtv1': ('https://arxiv.org/abs/2307.01694', 'Spike-driven Transformer'),
@@ -32,8 +33,11 @@ PAPERS = {
     'spikformer': ('https://arxiv.org/abs/2209.15425', 'Spikformer: When Spiking Neural Network Meets Transformer'),
     'qkformer': ('https://arxiv.org/abs/2403.16552', 'QKFormer: Hierarchical Spiking Transformer using Q-K Attention'),
 }
-WEIGHTS_PAGE = 'https://huggingface.co/ericzhang0328/Spatial-temporal-ERF'
-"""Where the paper's authors host weights; the names of single files are not known here, so that no model has any."""
+PAGES = {
+    STERF: 'https://huggingface.co/ericzhang0328/Spatial-temporal-ERF',
+    SDT_V3: 'https://github.com/BICLab/Spike-Driven-Transformer-V3',
+}
+"""Where authors host, or link, the weights of published results; the names of single files are not known here."""
 
 FAMILIES = {
     'mask_rcnn': 'Mask R-CNN',
@@ -77,7 +81,6 @@ PUBLISHED = {
     'imagenet/sdt_conv_small_in1k': {'Top 1 Accuracy': 78.5},
     'imagenet/sdt_conv_base_in1k': {'Top 1 Accuracy': 79.8},
 }
-SDT_V3 = 'Spike-driven Transformer V3, https://arxiv.org/abs/2411.16061'
 
 
 def config_files() -> list:
@@ -95,8 +98,10 @@ def entry(file: Path) -> dict:
     cfg = load_config(str(file))
     task, dataset = TASKS[cfg.default_scope]
     result = {'Task': task, 'Dataset': next((name for part, name in OTHER_DATA.items() if part in inside), dataset)}
+    hosted = {}
     if inside in PUBLISHED:
         source = SDT_V3 if folder == 'imagenet' else STERF
+        hosted = {'Weights page': PAGES[source], 'Weights page is': 'as published; nothing was fetched from it here'}
         result |= {'Metrics': PUBLISHED[inside], 'Source': f'published ({source}), not measured here'}
     parameters, macs, size = counts(cfg)
     shipped = ROOT / 'weights' / f'{stem}.json'
@@ -110,6 +115,7 @@ def entry(file: Path) -> dict:
             'Parameters': parameters,
             'FLOPs': macs,
             'FLOPs are': f'multiply-accumulates of backbone and neck in all time steps, {size[0]} x {size[1]} pixels',
+            **hosted,
             **({SHIPPED: f'weights/{facts["file"]}', 'SHA-256': facts['sha256']} if facts else {}),
         },
         'Results': [result],
@@ -171,7 +177,6 @@ def texts(files: Iterable[Path]) -> dict:
     for key, entries in models.items():
         collection = {
             'Name': FAMILIES[key],
-            'Metadata': {'Weights page': WEIGHTS_PAGE},
             'Paper': dict(zip(('URL', 'Title'), PAPERS['sdt'])),
             'README': 'README.md',
         }
