@@ -2,6 +2,7 @@
 
 import socket
 from argparse import Namespace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -256,3 +257,10 @@ def test_parameters_that_no_code_sets_are_drawn(tmp_path, monkeypatch, capsys):
     )
     with pytest.raises(InvalidInput, match=text):
         run_features(first, torch.zeros(1, 3, 9, 9))
+
+
+@pytest.mark.parametrize('name', ['metasdt_v2', 'qkformer', 'swin_t', 'pvt_v2_b0', 'vit'])
+def test_configs_of_the_documentation(name):
+    folder = Path(__file__).parents[2] / 'docs/st_erf_configs'
+    cfg, model = load_model(str(folder / f'{name}.py'), None)
+    assert set(cfg.get('st_erf_layers', ())) <= {name for name, _ in model.named_modules()}
