@@ -8,27 +8,22 @@ turns a rule off. Configs: configs/events; metric: mmsterf.EventCocoMetric, whic
 
 import argparse
 import json
-import os
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
-from tqdm import tqdm
-
 # A clone works without being installed.
 sys.path.insert(1, str(Path(__file__).resolve().parents[2]))
 
+from mmsterf.datasets.prophesee import annotations
 from mmsterf.engine import arguments
 from mmsterf.engine.outputs import check_new_file
 from mmsterf.erf.files import replace_file
 from mmsterf.errors import InvalidInput, command_line
-from mmsterf.events import SUFFIXES, open_recording
-from mmsterf.events.labels import DATA_SETS, Labels, class_numbers, described, read_boxes, to_coco
+from mmsterf.events.labels import DATA_SETS, DataSet, class_numbers
 
 SPLITS = ('train', 'val', 'test')
-ENDING = '_bbox.npy'
 
 
 def parse(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -56,11 +51,14 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     """Run the command line."""
     args = parse(argv)
     data_set = DATA_SETS[args.dataset]
-    classes = class_numbers(args.classes) if args.classes else data_set.classes
     given = {'skip': args.skip, 'tolerance': args.tolerance}
     given = {key: round(1e6 * value) for key, value in given.items() if value is not None}
     given |= {key: getattr(args, key) for key in ('min_diagonal', 'min_side') if getattr(args, key) is not None}
-    protocol = data_set.protocol._replace(**given)
+    data_set = DataSet(
+        args.sensor or data_set.sensor,
+        class_numbers(args.classes) if args.classes else data_set.classes,
+        data_set.protocol._replace(**given),
+    )
     root = Path(args.root)
     splits = args.splits or [split for split in SPLITS if (root / split).is_dir()]
     if not splits or not all((root / split).is_dir() for split in splits):
@@ -70,29 +68,9 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     for file in files.values():
         check_new_file('--out', file, args.force)
     for split, file in files.items():
-        labels = sorted((root / split).rglob(f'*{ENDING}'))
-        if not labels:
-            raise InvalidInput(f'{root / split}: holds no *{ENDING}')
-        with tqdm(labels, desc=split, unit='file', dynamic_ncols=True) as bar:
-            found = [_labels(path, root / split, args.sensor or data_set.sensor) for path in bar]
-        content, counts = to_coco(found, classes, protocol, round(1e6 * args.spacing))
-        if not counts['boxes']:
-            raise InvalidInput(f'{root / split}: no boxes are left: {described(counts, protocol)}')
+        content, line = annotations(root / split, data_set, round(1e6 * args.spacing))
         replace_file(file, lambda part, content=content: part.write_text(json.dumps(content)))
-        each = Counter(annotation['category_id'] for annotation in content['annotations'])
-        names = ', '.join(f'{entry["name"]} {each[entry["id"]]}' for entry in content['categories'])
-        print(f'{file}: {len(found)} recordings, {described(counts, protocol)} ({names})')
-
-
-def _labels(path: Path, folder: Path, sensor: tuple) -> Labels:
-    """Labels of a file, and the recording that they are of."""
-    boxes, stem = read_boxes(str(path)), path.name[: -len(ENDING)]
-    names = [f'{stem}{end}{suffix}' for suffix in SUFFIXES for end in ('_td', '')]
-    recording = next((path.with_name(name) for name in names if path.with_name(name).is_file()), None)
-    if recording is None:
-        raise InvalidInput(f'{path}: has no recording beside it: {stem}_td.dat (or {", ".join(SUFFIXES)})')
-    events = open_recording(str(recording))
-    return Labels(os.fspath(recording.relative_to(folder)), events.size or sensor, boxes, (events.first, events.last))
+        print(f'{file}: {line}')
 
 
 if __name__ == '__main__':
