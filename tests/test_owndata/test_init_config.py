@@ -1,9 +1,11 @@
 """init_config.py: every format to a config that trains and predicts, and bad data in one sentence."""
 
 import json
+import runpy
 import sys
 from pathlib import Path
 
+import mmdet
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parent))
 import made_data as made
 
+from mmsterf.engine.cli import test as evaluate
 from mmsterf.engine.cli import train
 from mmsterf.engine.config import load_config
 from mmsterf.errors import InvalidInput
@@ -87,6 +90,30 @@ def test_every_format_trains_and_predicts(tmp_path, capsys, task, name):
         assert sample.pred_sem_seg.data.shape == (1, 48, 64)
     else:
         assert sample.pred_score.shape == (2,)
+
+
+def test_stock_tools_read_what_is_generated(tmp_path, monkeypatch, capsys):
+    """mmdet's own, as they are installed, on a generated config that was trained and tested."""
+    make(tmp_path, 'det', 'coco', iters=2)
+    tiny, results = tmp_path / 'tiny.py', tmp_path / 'out.pkl'
+    tiny.write_text(TINY.format(name='coco', rest=REST['det']) + 'test_dataloader = val_dataloader\n')
+    train([str(tiny), '--work-dir', str(tmp_path / 'work')])
+    checkpoint = tmp_path / 'work/iter_2.pth'
+    evaluate([str(tiny), str(checkpoint), '--work-dir', str(tmp_path / 'work'), '--out', str(results)])
+    capsys.readouterr()
+
+    def stock(tool: str, *args) -> str:
+        file = Path(mmdet.__file__).parent / '.mim/tools' / tool
+        monkeypatch.setattr(sys, 'argv', [str(file), *map(str, args)])
+        runpy.run_path(str(file), run_name='__main__')
+        return capsys.readouterr().out
+
+    assert "type='mmsterf.MetaSDT'" in stock('misc/print_config.py', tiny)
+    assert "'coco/segm_mAP_50'" in stock('analysis_tools/eval_metric.py', tiny, results)
+    stock('analysis_tools/browse_dataset.py', tiny, '--output-dir', tmp_path / 'browse', '--not-show')
+    stock('analysis_tools/confusion_matrix.py', tiny, results, tmp_path / 'confusion')
+    assert len(list((tmp_path / 'browse').rglob('*.jpg'))) == 4
+    assert (tmp_path / 'confusion/confusion_matrix.png').stat().st_size > 5000
 
 
 def test_colours_become_indices(tmp_path, capsys):
