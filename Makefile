@@ -2,10 +2,19 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
+# PYTHON: 3.11, 3.12 or 3.13. STACK: openmmlab or onedl; without it OpenMMLab's packages, on 3.13 the onedl forks.
 PYTHON ?= python3.11
+STACK ?=
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
+# An environment is of one Python and one stack: whoever names them is told where it is of others.
+ASKED := $(strip $(if $(filter file,$(origin PYTHON)),,$(PYTHON)) $(STACK))
+ifneq ($(ASKED),)
+ifneq ($(ASKED),$(shell cat $(READY) 2>/dev/null))
+.PHONY: $(READY)
+endif
+endif
 # One computing thread in each process of the tests: two on two busy cores spin.
 export PYTHONWARNINGS := ignore::UserWarning,ignore::DeprecationWarning,ignore::FutureWarning
 
@@ -13,8 +22,8 @@ export PYTHONWARNINGS := ignore::UserWarning,ignore::DeprecationWarning,ignore::
 env: $(READY)
 
 $(READY): requirements/lock.txt requirements/install.sh setup.py mmsterf.pth
-	@bash requirements/install.sh "$(PYTHON)" "$(VENV)"
-	@touch $@
+	@bash requirements/install.sh "$(PYTHON)" "$(VENV)" $(STACK)
+	@echo $(ASKED) > $@
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .

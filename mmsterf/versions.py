@@ -12,7 +12,7 @@ REQUIRED = {
     'mmcv': {'mmcv': ('2.0.0', '2.2.0'), 'onedl-mmcv': ('2.3.0', '2.4.0')},
     'mmdet': {'mmdet': ('3.3.0', '3.4.0'), 'onedl-mmdetection': ('3.5.0', '3.6.0')},
     'mmseg': {'mmsegmentation': ('1.2.0', '1.3.0'), 'onedl-mmsegmentation': ('1.4.0', '1.5.0')},
-    'mmpretrain': {'mmpretrain': ('1.2.0', '1.3.0')},
+    'mmpretrain': {'mmpretrain': ('1.2.0', '1.3.0'), 'onedl-mmpretrain': ('1.3.0', '1.4.0')},
     'spikingjelly': {'spikingjelly': ('2.0.0', '3.0.0')},
 }
 
@@ -54,7 +54,8 @@ def check_versions(one_task: bool = False) -> None:
     except ImportError as error:
         raise ImportError(
             f'mmsterf needs the compiled operators of mmcv, and `import mmcv._ext` fails ({error}); build mmcv again '
-            f'next to the installed torch {version("torch")}: MMCV_WITH_OPS=1 pip install --no-build-isolation mmcv'
+            f'next to the installed torch {version("torch")}: MMCV_WITH_OPS=1 pip install --no-build-isolation '
+            + next(name for name in REQUIRED['mmcv'] if _version(name))
         ) from error
 
 
@@ -65,14 +66,20 @@ def _problem(name: str, families: dict) -> str:
     if find_spec(name) is None:
         return f'{wanted} (not installed)'
     for distribution, (low, high) in families.items():
-        try:
-            found = version(distribution)
-        except PackageNotFoundError:
+        found = _version(distribution)
+        if not found:
             continue
         if _digits(low) <= _digits(found) and (high is None or _digits(found) < _digits(high)):
             return ''
         return f'{wanted} (found {distribution} {found})'
     return f'{wanted} (found a `{name}` that none of these installed)'
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return ''
 
 
 def _digits(text: str) -> tuple:

@@ -22,7 +22,7 @@ FORKS = {
     'onedl-mmcv': '2.3.6',
     'onedl-mmdetection': '3.5.1',
     'onedl-mmsegmentation': '1.4.2',
-    'mmpretrain': '1.2.0',
+    'onedl-mmpretrain': '1.3.6',
     'spikingjelly': '2.0.0',
 }
 
@@ -69,7 +69,7 @@ def test_classification_is_optional(installed):
     installed(GOOD, absent=('mmpretrain',))
     check_versions()
     installed({**GOOD, 'mmpretrain': '1.0.0'})
-    with pytest.raises(ImportError, match=r'mmpretrain >=1.2.0,<1.3.0 \(found mmpretrain 1.0.0\)'):
+    with pytest.raises(ImportError, match=r'mmpretrain >=1.2.0,<1.3.0 or .* \(found mmpretrain 1.0.0\)'):
         check_versions()
     installed(GOOD, absent=('mmdet', 'mmseg'))
     check_versions(one_task=True)
@@ -79,7 +79,10 @@ def test_classification_is_optional(installed):
 
 def test_operators_that_do_not_load(installed):
     installed(GOOD, operators=False)
-    with pytest.raises(ImportError, match=r'operators of mmcv.*undefined symbol.*torch 2\.13\.0'):
+    with pytest.raises(ImportError, match=r'operators of mmcv.*undefined symbol.*torch 2\.13\.0.*isolation mmcv$'):
+        check_versions()
+    installed(FORKS, operators=False)
+    with pytest.raises(ImportError, match=r'isolation onedl-mmcv$'):
         check_versions()
 
 
