@@ -10,13 +10,14 @@ import subprocess
 import sys
 import threading
 import time
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 # A clone works without being installed.
 sys.path.insert(1, str(Path(__file__).resolve().parents[2]))
 
 from mmsterf.engine import check_versions, command_line
+from mmsterf.versions import REQUIRED
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTHING_DETECTED = tuple(f'coco/bbox_mAP{end}' for end in ('', '_50', '_75', '_s', '_m'))
@@ -117,10 +118,13 @@ def run_one(folder: Path) -> None:
 
 
 def _version(name: str) -> str:
-    try:
-        return version(name)
-    except Exception:  # a fork of another name
-        return 'not installed'
+    family = next((family for family in REQUIRED.values() if name in family), [name])
+    for other in sorted(family, key=lambda other: other != name):
+        try:
+            return version(other) if other == name else f'{version(other)} of {other}'
+        except PackageNotFoundError:
+            continue
+    return 'not installed'
 
 
 @command_line('finished runs are kept')
