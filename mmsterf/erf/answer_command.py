@@ -86,7 +86,7 @@ def write_answers(found: list, facts: dict, preprocessor, name: str, out: Path) 
         seen.add(stem)
         rows.append({'input': shown, **answer.measure()})
         maps[stem] = answer.map.astype('f4')
-        title = f'{name}, {shown}: {answer.target}, {answer.label} with {answer.score:.3f}'
+        title = f'{name}, {shown}: {answer.target}, class {answer.label}, score {answer.score:.3f}'
         plots.save(answer_figure(answer, preprocessor, title, note), out / 'answers' / stem)
 
     def write(part: Path) -> None:

@@ -61,7 +61,7 @@ def answer_figure(answer: Answer, preprocessor=None, title: str = '', note: str 
     a, picture, numbers = answer.map.mean(0), picture_of(answer.sample, preprocessor), answer.measure()
     ratio = min(max(a.shape[0] / a.shape[1], 0.4), 2.0)
     note = '; '.join(filter(None, (note, *answer.notes)))
-    title = title or f'{answer.target}, {answer.label} with {answer.score:.3f}'
+    title = title or f'{answer.target}, class {answer.label}, score {answer.score:.3f}'
     heights = [3.0 * ratio + 0.95]
     if len(steps):
         heights.append(WIDTH / max(len(steps), 3) * ratio * 0.9 + 0.9)
