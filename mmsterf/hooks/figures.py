@@ -3,13 +3,14 @@
 import numpy as np
 from mmengine.dist import master_only
 from mmengine.visualization import Visualizer
-from mmengine.visualization.vis_backend import MLflowVisBackend
+from mmengine.visualization.vis_backend import DVCLiveVisBackend, MLflowVisBackend
 
 
 @master_only
 def add_figure(visualizer: Visualizer, tag: str, figure: np.ndarray, step: int) -> None:
-    """As `Visualizer.add_image`, also where MLflow is a backend: it takes the format of an image from its name, and
-    overwrites images of one name.
+    """As `Visualizer.add_image`, also where MLflow or DVCLive is a backend.
+
+    Both overwrite images of one name, whatever their step; MLflow takes the format of an image from its name.
 
     Args:
         visualizer (Visualizer): The runner's.
@@ -18,5 +19,6 @@ def add_figure(visualizer: Visualizer, tag: str, figure: np.ndarray, step: int) 
         step (int): Epoch or iteration.
     """
     for backend in visualizer._vis_backends.values():
-        name = f'{tag}_{step}.png' if isinstance(backend, MLflowVisBackend) else tag
+        name = f'{tag}_{step}' if isinstance(backend, (MLflowVisBackend, DVCLiveVisBackend)) else tag
+        name += '.png' * isinstance(backend, MLflowVisBackend)
         backend.add_image(name, figure, step)

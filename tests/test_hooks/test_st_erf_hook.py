@@ -105,16 +105,21 @@ def test_epochs_and_the_end(tmp_path):
     assert {k.split('/')[1] for k in scalars[0] if k != 'step'} == {f'backbone-{i}' for i in range(4)}
 
 
-def test_figures_have_a_format_for_mlflow(tmp_path, monkeypatch):
-    """MLflow tells it from the name, and keeps one image of a name."""
-    images = []
+def test_figures_have_names_of_their_own(tmp_path, monkeypatch):
+    """MLflow and DVCLive keep one image of a name; MLflow tells its format from it."""
+    images, live = [], []
     mlflow = mock.MagicMock(log_image=lambda image, name: images.append((name, image.shape[2], image.dtype)))
     monkeypatch.setitem(sys.modules, 'mlflow', mlflow)
-    backends = [dict(type='MLflowVisBackend', save_dir=str(tmp_path)), dict(type='LocalVisBackend')]
-    visualizer = Visualizer(name='mlflow', vis_backends=backends, save_dir=str(tmp_path))
+    monkeypatch.setitem(sys.modules, 'pygit2', mock.MagicMock())
+    log_image = mock.MagicMock(log_image=lambda name, image: live.append(name))
+    monkeypatch.setitem(sys.modules, 'dvclive', mock.MagicMock(Live=lambda **_: log_image))
+    backends = [dict(type=f'{name}VisBackend', save_dir=str(tmp_path)) for name in ('MLflow', 'DVCLive')]
+    backends.append(dict(type='LocalVisBackend'))
+    visualizer = Visualizer(name='figures', vis_backends=backends, save_dir=str(tmp_path))
     for step in (1, 2):
         add_figure(visualizer, 'st_erf', np.zeros((4, 4, 3), np.uint8), step)
     assert images == [('st_erf_1.png', 3, np.uint8), ('st_erf_2.png', 3, np.uint8)]
+    assert live == ['st_erf_1.png', 'st_erf_2.png']
     assert sorted(path.name for path in tmp_path.rglob('*.png')) == ['st_erf_1.png', 'st_erf_2.png']
 
 
