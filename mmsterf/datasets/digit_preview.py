@@ -28,8 +28,9 @@ def draw_preview(out: Path, file: Path, scenes: int = 12, zoom: int = 2) -> None
     """
     of_split = _pictures if (out / 'cls').is_dir() else _scenes
     tiles = [tile for split in SPLITS for tile in of_split(out, split, scenes // 2, zoom)]
-    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % COLUMNS)
-    rows = [np.hstack(tiles[start : start + COLUMNS]) for start in range(0, len(tiles), COLUMNS)]
+    columns = min(COLUMNS, len(tiles))
+    tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % columns)
+    rows = [np.hstack(tiles[start : start + columns]) for start in range(0, len(tiles), columns)]
     file.parent.mkdir(parents=True, exist_ok=True)
     write_image(file, np.vstack(rows))
 
