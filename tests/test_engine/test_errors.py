@@ -9,8 +9,8 @@ import sys
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
-from mmsterf.engine import config
 from mmsterf.engine.config import load_config
+from mmsterf.engine.dataset_parts import dataset_leaves
 from mmsterf.errors import InvalidInput, command_line, keep, message, sentence
 
 
@@ -65,7 +65,7 @@ def test_others_have_none(error):
 
 def test_an_error_raised_by_a_check_of_ours_has_one_and_a_slip_of_ours_has_none(tmp_path):
     assert 'is not a file' in sentence(_caught(load_config, str(tmp_path / 'nothing.py')))
-    assert sentence(_caught(config.dataset_leaves(None).__next__)) is None
+    assert sentence(_caught(dataset_leaves(None).__next__)) is None
 
 
 def test_the_cause_counts():
