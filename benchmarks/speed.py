@@ -4,9 +4,10 @@
                                [--out FILE.json] [--minutes 5]
 
 Prints Markdown tables. Each case runs in a process of its own, so that its peak memory is its own; times are medians of
-single runs after a warm-up, memory is the peak resident memory of the process, on CUDA that of its tensors. Ratios
-within one run of this program are comparable, absolute times are the machine's. With --out, numbers are kept as they
-come, and the same command goes on where --minutes ended the one before; tables follow when all cases are there.
+single runs after a warm-up (at least --runs, and 4 seconds of them), memory is the peak resident memory of the process,
+on CUDA that of its tensors. Ratios within one run of this program are comparable, absolute times are the machine's.
+With --out, numbers are kept as they come, and the same command goes on where --minutes ended the one before; tables
+follow when all cases are there.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from pathlib import Path
 sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
 
 from mmengine.utils import track_iter_progress
-from speed_tables import ANNS, GROWN, LARGE, MIDDLE, RUNTIMES, SMALL, STEPS, report
+from speed_tables import ANNS, GROWN, LARGE, NOT_RUN, RUNTIMES, SMALL, STEPS, report
 
 from mmsterf.engine import arguments, command_line
 from mmsterf.erf import replace_file
@@ -31,13 +32,11 @@ def plan(device: str) -> list:
     # Cases whose ratios matter stand beside each other.
     cases = [('flops', 'inference', LARGE, 'pytorch'), ('public', 'inference', LARGE, 'pytorch')]
     cases += [(ann, 'inference', LARGE, where) for ann in ('sdt', *ANNS.values()) for where in RUNTIMES]
-    cases += [(model, 'inference', size, where) for model, size in GROWN.items() for where in RUNTIMES]
-    cases += [(step, 'inference', size, 'pytorch') for size in (MIDDLE, LARGE) for step in STEPS['inference']]
     cases += [('sdt', 'inference', SMALL, where) for where in RUNTIMES]
-    cases += [(step, 'training', size, 'pytorch') for size in (MIDDLE, LARGE) for step in STEPS['training']]
-    cases += [('sdt', 'amp', LARGE, 'pytorch'), ('sdt', 'training', SMALL, 'pytorch')]
-    cases += [('neurons', 'training', LARGE, 'pytorch')]
-    cases += [(ann, 'training', LARGE, 'pytorch') for ann in ANNS.values()]
+    cases += [(step, 'training', LARGE, 'pytorch') for step in ('public', 'sdt')] + [('sdt', 'amp', LARGE, 'pytorch')]
+    cases += [(model, 'inference', size, where) for model, size in GROWN.items() for where in RUNTIMES]
+    cases += [('sdt', 'training', SMALL, 'pytorch'), ('neurons', 'training', LARGE, 'pytorch')]
+    cases += [(step, mode, LARGE, 'pytorch') for mode, steps in STEPS.items() for step in steps]
     return [case for case in dict.fromkeys(cases) if device == 'cpu' or case[3] == 'pytorch']
 
 
@@ -59,6 +58,7 @@ def main() -> None:
     parser.add_argument('--out', type=Path, help='keep all numbers in this JSON file, and go on from it')
     parser.add_argument('--only', default='', help='cases whose what,mode,size,where has this in it')
     parser.add_argument('--minutes', type=arguments.number(0), help='begin no further case after so many')
+    parser.add_argument('--tables', action='store_true', help='print the tables with - for cases that are left')
     args = parser.parse_args()
     settings = {key: getattr(args, key) for key in ('arch', 'mixer', 'runs', 'threads', 'device', 'clock')}
     if args.clock == 'cpu' and (args.threads > 1 or args.device != 'cpu'):
@@ -77,14 +77,14 @@ def main() -> None:
             kept = {'settings': settings, 'cases': {','.join(c): numbers for c, numbers in found.items()}}
             replace_file(args.out, lambda part, kept=kept: part.write_text(json.dumps(kept, indent=1)))
     missing = [case for case in plan(args.device) if case not in found]
-    if missing:
+    if missing and not args.tables:
         print(f'\n{len(missing)} of {len(plan(args.device))} cases are left: the same command goes on')
         return
     print(
-        f'\nMetaSDT {args.arch}, {args.mixer}, {args.device}, {args.threads} threads, medians of {args.runs} runs, '
-        f'{args.clock} time\n'
+        f'\nMetaSDT {args.arch}, {args.mixer}, {args.device}, {args.threads} threads, medians of at least {args.runs} '
+        f'runs and 4 s, {args.clock} time\n'
     )
-    report(found, args.device)
+    report({**dict.fromkeys(missing, NOT_RUN), **found}, args.device)
 
 
 def _kept(file: Path, settings: dict) -> dict:

@@ -73,12 +73,12 @@ def backbone(what: str, arch: str, mixer: str) -> nn.Module:
 
 
 def whole(what: str) -> nn.Module:
-    """A detector or segmentor with random weights, spread so that some classes of a region have high scores."""
+    """A detector or segmentor with random weights; the detector finds as many objects as it may, 100."""
     cfg = Config.fromfile(CONFIGS / f'{WHOLE[what]}.py')
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         model = MODELS.build(cfg.model)
     if what == 'mask_rcnn':
-        nn.init.normal_(model.roi_head.bbox_head.fc_cls.weight, std=0.1)
+        nn.init.constant_(model.roi_head.bbox_head.fc_cls.bias[:3].detach(), 6.0)
     model.eval()
     return model
 

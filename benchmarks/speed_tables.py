@@ -3,6 +3,7 @@
 SMALL, MIDDLE, LARGE = '400x608', '512x512', '800x1216'
 RUNTIMES = ('pytorch', 'openvino', 'openvino-bf16', 'onnxruntime')
 """'pytorch' runs folded models, where inference is not said to be otherwise."""
+NOT_RUN = dict.fromkeys(('seconds', 'mb', 'peak', 'gflop', 'parameters', 'share'), float('nan'))
 STEPS = {
     'training': ('public', 'linear', 'bytes', 'plain', 'sdt'),
     'inference': ('public', 'linear', 'plain', 'sdt'),
@@ -27,7 +28,7 @@ def table(header: list, rows: list) -> None:
     """Print rows in Markdown."""
     print(f'| {" | ".join(header)} |\n|{"---|" * len(header)}')
     for row in rows:
-        print(f'| {" | ".join(str(cell) for cell in row)} |')
+        print(f'| {" | ".join("-" if str(cell).startswith("nan") else str(cell) for cell in row)} |')
     print()
 
 
@@ -53,6 +54,10 @@ class Numbers:
         where = min(times, key=times.get)
         return times[where], where
 
+    def growth(self, mode: str, where: str) -> float:
+        """How many times as long the large size takes as the small one."""
+        return self.seconds(LAST, mode, LARGE, where) / self.seconds(LAST, mode, SMALL, where)
+
 
 def report(found: dict, device: str) -> None:
     """Print the tables of all results."""
@@ -66,7 +71,8 @@ def report(found: dict, device: str) -> None:
     _peak(numbers)
     share = found['neurons', 'training', LARGE, 'pytorch'].get('share')
     if device == 'cpu':
-        print(f'(g) Neurons, forward and backward, take {100 * share:.0f} % of a training step at {LARGE}.')
+        print(f'(g) Neurons, forward and backward, take {100 * share:.0f} % of a training step at {LARGE}.\n')
+        _wanted(numbers)
     refused = {case: numbers['refused'] for case, numbers in found.items() if 'refused' in numbers}
     for (what, _, _, where), reason in refused.items():
         print(f'{what} in {where}: {reason}')
@@ -74,19 +80,17 @@ def report(found: dict, device: str) -> None:
 
 def _steps(numbers: Numbers) -> None:
     for mode, steps in STEPS.items():
-        print(f'(a) {"Training step" if mode == "training" else "Inference"} in PyTorch, one image\n')
+        print(f'(a) {"Training step" if mode == "training" else "Inference"} in PyTorch at {LARGE}, one image\n')
+        base = numbers.found['public', mode, LARGE, 'pytorch']
+        cases = [(EXPLAINED.get(step) or EXPLAINED[step, mode], (step, mode, LARGE, 'pytorch')) for step in steps]
+        if mode == 'training':
+            cases.append(('+ bfloat16 (`--amp`)', ('sdt', 'amp', LARGE, 'pytorch')))
         rows = []
-        for size in (MIDDLE, LARGE):
-            base = numbers.found['public', mode, size, 'pytorch']
-            cases = [(EXPLAINED.get(step) or EXPLAINED[step, mode], (step, mode, size, 'pytorch')) for step in steps]
-            if mode == 'training' and size == LARGE:
-                cases.append(('+ bfloat16 (`--amp`)', ('sdt', 'amp', size, 'pytorch')))
-            for text, case in cases:
-                its = numbers.found[case]
-                speed, memory = base['seconds'] / its['seconds'], its['mb'] / base['mb']
-                cells = f'{its["seconds"]:.3f}', f'{speed:.1f}x', f'{its["mb"]:.0f}', f'{memory:.2f}'
-                rows.append((size, text, *cells))
-        table(['size', 'computed with', 's', 'faster', 'MB', 'memory'], rows)
+        for text, case in cases:
+            its = numbers.found[case]
+            speed, memory = base['seconds'] / its['seconds'], its['mb'] / base['mb']
+            rows.append((text, f'{its["seconds"]:.3f}', f'{speed:.1f}x', f'{its["mb"]:.0f}', f'{memory:.2f}'))
+        table(['computed with', 's', 'faster', 'MB', 'memory'], rows)
 
 
 def _runtimes(numbers: Numbers) -> None:
@@ -121,7 +125,7 @@ def _growth(numbers: Numbers, device: str) -> None:
     rows = []
     for mode, where in cases if device == 'cpu' else cases[:2]:
         small, large = (numbers.seconds(LAST, mode, size, where) for size in (SMALL, LARGE))
-        rows.append((mode, where, f'{small:.3f}', f'{large:.3f}', f'{large / small:.1f}x'))
+        rows.append((mode, where, f'{small:.3f}', f'{large:.3f}', f'{numbers.growth(mode, where):.1f}x'))
     table(['mode', 'runtime', f'{SMALL}: s', f'{LARGE}: s', 'growth'], rows)
 
 
@@ -131,12 +135,11 @@ def _anns(numbers: Numbers) -> None:
     own = numbers.best(LAST)[0]
     for name, key in (('MetaSDT', LAST), *ANNS.items()):
         seconds, where = numbers.best(key)
-        plain, train = (numbers.found[key, mode, LARGE, 'pytorch'] for mode in ('inference', 'training'))
-        training = numbers.ratio((key, 'training', LARGE), (LAST, 'training', LARGE))
+        plain = numbers.found[key, 'inference', LARGE, 'pytorch']
         cells = [name, f'{plain["parameters"] / 1e6:.2f}', f'{plain["seconds"]:.3f}']
-        cells += [f'{seconds:.3f}', where, f'{seconds / own:.1f}x', f'{train["seconds"]:.2f}', training]
+        cells += [f'{seconds:.3f}', where, f'{seconds / own:.1f}x']
         rows.append(cells)
-    header = ['backbone', 'M parameters', 'PyTorch: s', 'fastest: s', 'in', '', 'training, PyTorch: s', '']
+    header = ['backbone', 'M parameters', 'PyTorch: s', 'fastest: s', 'in', '']
     table(header, rows)
 
 
@@ -150,3 +153,26 @@ def _peak(numbers: Numbers) -> None:
         rows.append((mode, *cells))
     print('(f) Share of the convolution peak (a 3x3 convolution of 256 channels, timed in the same process), PyTorch\n')
     table(['mode', 'GFLOP', 'GFLOP/s', 'peak', 'of it'], rows)
+
+
+def _wanted(numbers: Numbers) -> None:
+    own, where = numbers.best(LAST)
+    public, training = (numbers.seconds('public', mode, LARGE) for mode in ('inference', 'training'))
+    its = numbers.found[LAST, 'inference', LARGE, where]
+    flops = numbers.found['flops', 'inference', LARGE, 'pytorch']['gflop']
+    wanted = [
+        (f'inference against the public way ({where})', 12, public / own),
+        ('share of the convolution peak, %', 75, 100 * flops / own / its['peak']),
+    ]
+    for (name, key), least in zip(ANNS.items(), (2, 2, 1.5)):
+        wanted.append((f'inference against {name}, each in its fastest runtime', least, numbers.best(key)[0] / own))
+    for what, size in GROWN.items():
+        runs = [numbers.seconds(what, 'inference', size, w) for w in RUNTIMES if 'bf16' not in w]
+        wanted.append((f'whole {WHOLE_NAMES[what]} against PyTorch', 2, runs[0] / min(runs)))
+    wanted.append(('training step against the public way', 6, training / numbers.seconds(LAST, 'training', LARGE)))
+    rows = [(text, f'at least {least}', f'{got:.1f}', 'missed' if got < least else '') for text, least, got in wanted]
+    grown = [numbers.growth('inference', where) for where in RUNTIMES]
+    text = 'growth of inference for 4 times the pixels, in any runtime'
+    rows.append((text, 'at most 4.2', f'{max(grown):.1f}', 'missed' if max(grown) > 4.2 else ''))
+    print('(h) What was wanted, float32\n')
+    table(['', 'wanted', 'here', ''], rows)
