@@ -2,6 +2,8 @@
 
 import copy
 import os
+import re
+import traceback
 import warnings
 from pathlib import Path
 from typing import Optional
@@ -38,8 +40,25 @@ def export_program(network: nn.Module, example: Tensor, dynamic: str = 'none') -
     except Exception as error:
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         name = type(getattr(network, 'model', network)).__name__
-        raise InvalidInput(f'{name} cannot be exported: {" ".join(reason.split())[:300]}') from error
+        raise InvalidInput(f'{name} cannot be exported{_line(error)}: {" ".join(reason.split())[:300]}') from error
     return program
+
+
+def _line(error: Exception) -> str:
+    """The line of code outside of torch that could not be traced."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f'{os.sep}torch{os.sep}' not in f.filename]
+    if frames[-1].filename == __file__:
+        return ''
+    return f', for `{frames[-1].line}` in {Path(frames[-1].filename).name}, line {frames[-1].lineno}'
+
+
+def _operations(error: Exception) -> str:
+    """The operations that a converter's message names, or its beginning."""
+    text = str(error)
+    found = re.findall(r"op='([\w.]+)'", text) or re.findall(r'\b(?:aten|prims|prim)[.:]+[\w.]+', text)
+    if found:
+        return f'it has no {", ".join(sorted(set(found)))}'
+    return ' '.join(text.split())[:300]
 
 
 def write(program: ExportedProgram, kind: str, file: Path, names: Optional[list] = None) -> Path:
@@ -78,17 +97,7 @@ def _write_onnx(program: ExportedProgram, file: Path, names: Optional[list]) -> 
     package('onnxscript', 'onnx')
     # The exporter's optimiser makes Clip of the neurons, but can leave nodes out of order where sizes are free.
     for optimize in (True, False):
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            model = torch.onnx.export(
-                copy.deepcopy(program),
-                dynamo=True,
-                optimize=optimize,
-                opset_version=OPSET,
-                input_names=['input'],
-                output_names=names,
-                verbose=False,
-            )
+        model = _onnx_program(program, names, optimize)
         model.save(str(file))
         try:
             onnx.checker.check_model(str(file), full_check=True)
@@ -102,6 +111,23 @@ def _write_onnx(program: ExportedProgram, file: Path, names: Optional[list]) -> 
         raise InvalidInput(f'the graph has operators of {", ".join(foreign)}, which are not standard ones of ONNX')
 
 
+def _onnx_program(program: ExportedProgram, names: Optional[list], optimize: bool):
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            return torch.onnx.export(
+                copy.deepcopy(program),
+                dynamo=True,
+                optimize=optimize,
+                opset_version=OPSET,
+                input_names=['input'],
+                output_names=names,
+                verbose=False,
+            )
+    except Exception as error:
+        raise InvalidInput(f'ONNX cannot express the network: {_operations(error)}') from error
+
+
 def convert(program: ExportedProgram):
     """The program as a model of OpenVINO, its input with the axes of the program.
 
@@ -112,8 +138,7 @@ def convert(program: ExportedProgram):
     try:
         return ov.convert_model(program)
     except Exception as error:
-        text = ' '.join(str(error).split())
-        raise InvalidInput(f'OpenVINO cannot express the network: {text[:300]}') from error
+        raise InvalidInput(f'OpenVINO cannot express the network: {_operations(error)}') from error
 
 
 def package(name: str, extra: str):

@@ -51,13 +51,14 @@ def runtime(source: Union[Path, ExportedProgram], backend: str, threads: Optiona
     """Load a network into a runtime, on CPU.
 
     Args:
-        source (Path | ExportedProgram): A file of `mmsterf.deploy.write`, or a program; ONNX Runtime takes files.
+        source (Path | ExportedProgram): A file of `mmsterf.deploy.write`, or a program; ONNX Runtime takes files,
+            OpenVINO its own models as well.
         backend (str): One of `BACKENDS`.
         threads (int, optional): As many as PyTorch has by default.
         precision (str): 'f32' or, with OpenVINO, 'bf16'.
 
     Returns:
-        Callable: From an array (float32) to a list of arrays.
+        Callable: From arrays, one for each input (a network's is float32), to a list of arrays.
 
     Raises:
         InvalidInput: If the backend is unknown, absent, or does not take the source.
@@ -67,39 +68,43 @@ def runtime(source: Union[Path, ExportedProgram], backend: str, threads: Optiona
     return _LOADERS[backend](source, threads, precision)
 
 
-def _openvino(source, threads: int, precision: str) -> Callable:
+def load_openvino(source, threads: int, precision: str) -> Callable:
+    """Load an OpenVINO model, file or program, see `runtime`."""
     ov = package('openvino', 'openvino')
-    model = convert(source) if isinstance(source, ExportedProgram) else str(source)
+    model = convert(source) if isinstance(source, ExportedProgram) else source
     settings = {'INFERENCE_NUM_THREADS': threads, 'INFERENCE_PRECISION_HINT': precision}
     request = ov.Core().compile_model(model, 'CPU', settings).create_infer_request()
 
-    def run(x: np.ndarray) -> list:
-        # Copied: the next call writes to the same memory.
-        return [np.array(value) for value in request.infer([np.ascontiguousarray(x)]).values()]
+    def run(*arrays: np.ndarray) -> list:
+        # Shared, not copied by OpenVINO; then copied once, because the next call writes to the same memory.
+        found = request.infer([np.ascontiguousarray(x) for x in arrays], share_inputs=True, share_outputs=True)
+        return [np.array(value) for value in found.values()]
 
     return run
 
 
-def _onnxruntime(source, threads: int, precision: str) -> Callable:
+def load_onnxruntime(source, threads: int, precision: str) -> Callable:
+    """Load a file into ONNX Runtime, see `runtime`."""
     if isinstance(source, ExportedProgram):
         raise InvalidInput('onnxruntime takes a file: write the program as onnx first')
     ort = package('onnxruntime', 'onnx')
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     session = ort.InferenceSession(str(source), options, providers=['CPUExecutionProvider'])
-    name = session.get_inputs()[0].name
-    return lambda x: session.run(None, {name: x})
+    names = [value.name for value in session.get_inputs()]
+    return lambda *arrays: session.run(None, dict(zip(names, arrays)))
 
 
-def _torch(source, threads: int, precision: str) -> Callable:
+def load_torch(source, threads: int, precision: str) -> Callable:
+    """Load a file or program into PyTorch, see `runtime`."""
     program = source if isinstance(source, ExportedProgram) else torch.export.load(source)
     module = program.module()
 
-    def run(x: np.ndarray) -> list:
+    def run(*arrays: np.ndarray) -> list:
         with torch.inference_mode():
-            return [value.numpy() for value in module(torch.from_numpy(x))]
+            return [value.numpy() for value in module(*map(torch.from_numpy, arrays))]
 
     return run
 
 
-_LOADERS = {'openvino': _openvino, 'onnxruntime': _onnxruntime, 'torch': _torch}
+_LOADERS = {'openvino': load_openvino, 'onnxruntime': load_onnxruntime, 'torch': load_torch}

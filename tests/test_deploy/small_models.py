@@ -17,6 +17,8 @@ SIZES = {
     'mmsterf.Spikformer': dict(arch=None, embed_dims=32, depth=1, num_heads=4),
 }
 TIME_STEPS = 2
+WIDE = {1024: 64, 256: 32}
+"""Channels of necks and heads, and what they become."""
 
 
 def config(name: str) -> Config:
@@ -30,6 +32,7 @@ def config(name: str) -> Config:
     if cfg.default_scope == 'mmpretrain':
         model.head.update(num_classes=7, in_channels=channels[-1])
         return cfg
+    _narrow({key: part for key, part in model.items() if key not in ('backbone', 'data_preprocessor')})
     model.neck.in_channels = list(channels)
     if cfg.default_scope == 'mmdet':
         rpn = model.test_cfg.get('rpn') or model.test_cfg
@@ -43,6 +46,17 @@ def _shorten_time(part) -> None:
         part['time_steps'] = TIME_STEPS
     for value in part.values() if isinstance(part, dict) else part if isinstance(part, (list, tuple)) else ():
         _shorten_time(value)
+
+
+def _narrow(part) -> None:
+    """Necks and heads with few channels."""
+    for key, value in part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ():
+        if isinstance(key, str) and key.endswith('channels') and isinstance(value, int) and value in WIDE:
+            part[key] = WIDE[value]
+        elif isinstance(key, str) and key == 'in_channels' and isinstance(value, list):
+            part[key] = [WIDE.get(width, width) for width in value]
+        else:
+            _narrow(value)
 
 
 def build(cfg: Config) -> nn.Module:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from small_models import build, config
 
+from mmsterf.deploy.comparing import difference
 from mmsterf.deploy.parts import dense_head, flat
-from mmsterf.deploy.running import difference
 from mmsterf.snn import ILIF
 from mmsterf.snn.count import _kernels_for
 

@@ -144,3 +144,43 @@ def test_tool_exports_a_segmentor_of_any_size(tmp_path):
 def test_unknown_backend():
     with pytest.raises(InvalidInput, match='backend must be one of openvino, onnxruntime, torch'):
         compiled(torch.nn.Conv2d(3, 4, 1), 'tensorrt', torch.randn(1, 3, 32, 32))
+
+
+@pytest.mark.parametrize(
+    ('name', 'extra'), [('onnx', 'onnx'), ('onnxscript', 'onnx'), ('onnxruntime', 'onnx'), ('openvino', 'openvino')]
+)
+def test_absent_runtimes_are_named(name, extra, monkeypatch):
+    monkeypatch.setitem(sys.modules, name, None)
+    backend = 'openvino' if name == 'openvino' else 'onnxruntime'
+    with pytest.raises(InvalidInput, match=rf"^{name} is needed here: pip install 'mmsterf\[{extra}\]'"):
+        compiled(torch.nn.Conv2d(3, 4, 1), backend, torch.randn(1, 3, 32, 32))
+
+
+class Bessel(torch.nn.Module):
+    """An operation of PyTorch's that no other runtime has."""
+
+    def forward(self, x: torch.Tensor) -> tuple:
+        return (torch.special.i0e(x),)
+
+
+class Looking(torch.nn.Module):
+    """A function that looks at values."""
+
+    def forward(self, x: torch.Tensor) -> tuple:
+        return (x if x.sum() > 0 else -x,)
+
+
+@pytest.mark.parametrize('kind', ['onnx', 'openvino'])
+def test_operations_that_a_runtime_lacks_are_named(kind, tmp_path):
+    pytest.importorskip(kind)
+    program = export_program(Bessel().eval(), torch.rand(2, 3, 8, 8))
+    with pytest.raises(InvalidInput, match=r'cannot express the network: it has no (prims|aten)\.\w*i0e') as caught:
+        write(program, kind, tmp_path / 'x')
+    assert len(str(caught.value).splitlines()) == 1 and not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_traced_is_named():
+    with pytest.raises(
+        InvalidInput, match=r'^Looking cannot be exported, for `return \(x if x.sum.*`.*: Could not guard'
+    ):
+        export_program(Looking().eval(), torch.rand(2, 3, 8, 8))

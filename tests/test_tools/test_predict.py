@@ -213,7 +213,7 @@ def test_backend(name, task, scenes, tmp_path, capsys, monkeypatch):
     config, checkpoint = task(name)
     file, exported = sorted(scenes.glob('*.jpg'))[0], tmp_path / 'exported'
     Image.open(file).crop((0, 0, 90, 61)).save(tmp_path / 'odd.png')
-    monkeypatch.setattr('mmsterf.deploy.runtimes._LOADERS', {'openvino': runtimes._torch})
+    monkeypatch.setattr('mmsterf.deploy.runtimes._LOADERS', {'openvino': runtimes.load_torch})
     for out, flags in ((tmp_path / 'torch', []), (exported, ['--backend', 'openvino'])):
         tool('predict', config, checkpoint, file, tmp_path / 'odd.png', '--out', out, *flags)
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith('openvino runs '))
@@ -246,7 +246,7 @@ def test_tested_by_another_runtime(name, task, site, tmp_path, monkeypatch):
     runs = []
 
     def counted(*args):
-        run = runtimes._torch(*args)
+        run = runtimes.load_torch(*args)
         return lambda x: runs.append(x.shape) or run(x)
 
     monkeypatch.setattr('mmsterf.deploy.runtimes._LOADERS', {'openvino': counted})
@@ -271,7 +271,7 @@ def test_stock_inferencers_with_another_runtime(name, task, scenes, monkeypatch)
         from mmdet.apis import DetInferencer as Inferencer
     else:
         from mmseg.apis import MMSegInferencer as Inferencer
-    monkeypatch.setattr('mmsterf.deploy.runtimes._LOADERS', {'openvino': runtimes._torch})
+    monkeypatch.setattr('mmsterf.deploy.runtimes._LOADERS', {'openvino': runtimes.load_torch})
     inferencer = Inferencer(str(config), str(checkpoint), device='cpu')
     image = cv2.imread(str(sorted(scenes.glob('*.jpg'))[0]))
     images = [image, image[:61, :90]]
