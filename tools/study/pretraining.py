@@ -24,8 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = {'det': 'mask_rcnn_sdt_mlpixer_digits.py', 'seg': 'semantic_fpn_sdt_mlpixer_digits.py'}
 CLASSIFIERS = {'det': 'imagenet/sdt_mlpixer_digits.py', 'seg': 'imagenet/sdt_mlpixer_digits_seg.py'}
 ITERS = {
-    'det': {'classifier': 1000, 'nothing': 400, 'pretrained': 200},
-    'seg': {'classifier': 600, 'nothing': 720, 'pretrained': 440},
+    'det': {'classifier': 1000, 'nothing': 760, 'pretrained': 560},
+    'seg': {'classifier': 600, 'nothing': 960, 'pretrained': 720},
 }
 """By task and start, from seconds an iteration of one thread: 0.095 and 0.12 of the classifiers, 0.47 of the detector,
 0.25 of the segmentor. The demos are several times as long."""
