@@ -7,13 +7,14 @@ Importing this module teaches mmengine's loaders of files and addresses the publ
 import pickle
 from collections import OrderedDict
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Optional
 
+import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmengine.model.weight_init import PretrainedInit, update_init_info
 from mmengine.runner.checkpoint import CheckpointLoader
-from mmengine.runner.checkpoint import load_from_local as _load_from_local
 from torch import nn
 
 from mmsterf.errors import InvalidInput
@@ -34,7 +35,10 @@ def load_from_local(filename: str, map_location: Optional[str] = None) -> dict:
     file = local_file(filename)
     try:
         with explained(filename, file):
-            checkpoint = _load_from_local(str(file), map_location)
+            if not Path(file).is_file():
+                raise FileNotFoundError(f'{filename} can not be found.')
+            # By ourselves: the onedl fork of mmengine reads what is not safe all the same, and runs the code in it.
+            checkpoint = torch.load(file, map_location=map_location, weights_only=True)
     except InvalidInput as error:
         if not isinstance(error.__cause__, pickle.UnpicklingError):
             raise
