@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from mmsterf.errors import InvalidInput
 
 from .parts import dense_head, prepared, roi_heads
-from .regions import compile_regions
 from .running import Compiled
 from .runtimes import check_backend
 
@@ -37,9 +36,9 @@ def compiled(model: nn.Module, backend: str, example: Tensor, precision: str = '
     """Fold a model, export its networks, and let a runtime run them; everything else stays as it is.
 
     A detector, segmentor or classifier of OpenMMLab keeps its own way from data to predictions (``test_step``,
-    inferencers, runners); its backbone, neck and dense head run as one network, each RoI head as one of its own,
-    RoIAlign by itself. Of models whose heads take more than maps (DETR and the like), backbone and neck run there, the
-    heads in PyTorch. Any other module is one network, and takes and returns tensors as it does.
+    inferencers, runners); its backbone, neck and dense head run as one network, each RoI head as one of its own. Of
+    models whose heads take more than maps (DETR and the like), backbone and neck run there, the heads in PyTorch. Any
+    other module is one network, and takes and returns tensors as it does.
 
     Args:
         model (nn.Module): Stays as it is.
@@ -70,8 +69,6 @@ def compiled(model: nn.Module, backend: str, example: Tensor, precision: str = '
     heads = _compiled_roi_heads(model, backend, precision)
     _compile_front(model, backend, example, precision, heads)
     model.differences = {name: run.difference for name, run in heads.items()}
-    if (regions := compile_regions(model, backend)) is not None:
-        model.differences['RoIAlign'] = regions
     return model.to(places.pop()) if len(places) == 1 else model
 
 

@@ -76,9 +76,8 @@ def load_openvino(source, threads: int, precision: str) -> Callable:
     request = ov.Core().compile_model(model, 'CPU', settings).create_infer_request()
 
     def run(*arrays: np.ndarray) -> list:
-        # Shared, not copied by OpenVINO; then copied once, because the next call writes to the same memory.
-        found = request.infer([np.ascontiguousarray(x) for x in arrays], share_inputs=True, share_outputs=True)
-        return [np.array(value) for value in found.values()]
+        # Copied: the next call writes to the same memory.
+        return [np.array(value) for value in request.infer([np.ascontiguousarray(x) for x in arrays]).values()]
 
     return run
 

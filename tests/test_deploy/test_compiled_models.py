@@ -4,7 +4,6 @@ import copy
 
 import pytest
 import torch
-from mmcv.ops import RoIAlign
 from mmdet.structures import DetDataSample
 from mmseg.structures import SegDataSample
 from small_models import TIME_STEPS, build, config
@@ -12,7 +11,6 @@ from torch import nn
 
 from mmsterf.deploy import compiled, inputs_of, prepared
 from mmsterf.deploy.comparing import difference
-from mmsterf.deploy.regions import compile_regions
 from mmsterf.errors import InvalidInput
 from mmsterf.versions import missing_for_pretraining
 
@@ -43,7 +41,7 @@ def test_detectors(name, backend, channels):
     torch.manual_seed(1)
     other = compiled(model, backend, inputs_of(model, data))
     networks = ['roi_head.bbox_head', 'roi_head.mask_head', 'backbone + neck + rpn_head']
-    assert list(other.differences) == [*networks, 'RoIAlign']
+    assert list(other.differences) == [*networks]
     assert max(other.differences.values()) < 1e-4
     plain = prepared(model)
     for size, number in (((64, 96), 2), ((96, 80), 1)):
@@ -105,22 +103,6 @@ def test_classifier():
         for a, b in zip(*results):
             assert a.pred_score.std() > 0
             torch.testing.assert_close(a.pred_score, b.pred_score, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize('backend', ['openvino', 'onnxruntime'])
-@pytest.mark.parametrize('aligned', [True, False])
-@pytest.mark.parametrize('ratio', [0, 2])
-def test_regions(backend, aligned, ratio):
-    """RoIAlign of regions that are small, large, partly or wholly outside, and of no area; none at all."""
-    pytest.importorskip(backend)
-    layer = RoIAlign((7, 5), 0.25, ratio, 'avg', aligned)
-    model = nn.Sequential(copy.deepcopy(layer))
-    assert compile_regions(model, backend) < 1e-5
-    maps = torch.randn(2, 8, 20, 30)
-    boxes = [[0, 0, 0, 119, 79], [1, 8, 8, 9, 9], [0, 100, 60, 160, 99], [1, 10, 10, 10, 30], [0, 900, 900, 950, 950]]
-    for number in (5, 1, 0):
-        regions = torch.tensor(boxes[:number], dtype=torch.float32).reshape(-1, 5)
-        torch.testing.assert_close(model[0](maps, regions), layer(maps, regions))
 
 
 def test_a_runtime_that_computes_something_else_is_refused(monkeypatch):
