@@ -20,7 +20,7 @@ FLOORS = [
     ['inference', 'owndata'],
     # Command lines; in `erf`, also what brings models of mmdet and mmseg to it.
     [
-        *('demo', 'engine.cli', 'erf.__main__', 'erf.command', 'erf.arguments'),
+        *('demo', 'study', 'engine.cli', 'erf.__main__', 'erf.command', 'erf.arguments'),
         *('erf.plain', 'erf.given', 'erf.results', 'erf.html', 'erf.answer_command', 'erf.answer_plots', 'erf.answers'),
         'erf.predictions',
     ],

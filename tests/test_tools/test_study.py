@@ -1,6 +1,5 @@
 """tools/study: a study of two iterations, killed and resumed; its tables against numbers made by hand."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -11,6 +10,10 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip('pandas')
+from mmsterf.study import measuring, pretraining, studies, tables
+from mmsterf.study.results import locked, read_results
+from mmsterf.study.studies import Study
+
 ROOT = Path(__file__).parents[2]
 STUDY = """
 data = dict(far='--task far --size 64 64 --scale 16 16 --distance 30 --mark-radius 7 --train 8 --val 4')
@@ -40,18 +43,6 @@ def study(tmp_path):
         (folder / f'{name}.py').write_text(text)
     (folder / 'tiny.py').write_text(STUDY)
     return folder / 'tiny.py'
-
-
-def tool_module(name):
-    if f'study_{name}' in sys.modules:
-        return sys.modules[f'study_{name}']  # hooks register once
-    spec = importlib.util.spec_from_file_location(f'study_{name}', ROOT / f'tools/study/{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    if str(ROOT / 'tools/study') not in sys.path:
-        sys.path.append(str(ROOT / 'tools/study'))  # as for a script: its neighbours
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_ended_with_its_runs(study, tmp_path):
@@ -136,14 +127,8 @@ def test_run_resume_and_report(study, tmp_path):
 )
 def test_bad_studies_are_named(old, new, said, study):
     study.write_text(study.read_text().replace(old, new, 1) if old else study.read_text())
-    sys.path.insert(0, str(ROOT / 'tools/study'))
-    try:
-        from study import Study
-
-        with pytest.raises(ValueError) as caught:
-            Study(study).runs('mixer' if not old else '')
-    finally:
-        sys.path.remove(str(ROOT / 'tools/study'))
+    with pytest.raises(ValueError) as caught:
+        Study(study).runs('mixer' if not old else '')
     assert said in str(caught.value)
 
 
@@ -156,10 +141,9 @@ def test_bad_results_are_named(tmp_path):
 
 
 def test_numbers_of_tables():
-    report = tool_module('report')
-    low, high = report.interval([1.0, 2.0, 3.0])
+    low, high = tables.interval([1.0, 2.0, 3.0])
     assert 1 <= low < 2 < high <= 3
-    assert all(bound != bound for bound in report.interval([0.5])), 'one pair has no interval'
+    assert all(bound != bound for bound in tables.interval([0.5])), 'one pair has no interval'
 
 
 def cluster_frame(pairs):
@@ -170,13 +154,12 @@ def cluster_frame(pairs):
 
 def test_rank_correlation_resamples_values():
     """Seeds of a value are no evidence of their own: ten copies of each run leave the interval as it is."""
-    report = tool_module('report')
     pairs = [('a', 1, 2), ('b', 2, 1), ('c', 3, 4), ('d', 4, 3), ('e', 5, 6), ('f', 6, 5)]
-    rho, low, high = report.rank_correlation(cluster_frame(pairs), 'x', 'y')
+    rho, low, high = tables.rank_correlation(cluster_frame(pairs), 'x', 'y')
     assert rho == pytest.approx(1 - 6 * 6 / 210) and low < rho <= high <= 1
-    assert report.rank_correlation(cluster_frame(pairs * 10), 'x', 'y') == pytest.approx((rho, low, high), abs=0.02)
+    assert tables.rank_correlation(cluster_frame(pairs * 10), 'x', 'y') == pytest.approx((rho, low, high), abs=0.02)
     # One value in four differs: a third of the resamples lack it, and have no coefficient.
-    rho, low, high = report.rank_correlation(
+    rho, low, high = tables.rank_correlation(
         cluster_frame([(v, int(v == 'a'), int(v == 'a')) for v in 'abcd']), 'x', 'y'
     )
     assert (rho, low, high) == pytest.approx((1, 1, 1))
@@ -194,16 +177,15 @@ def line(run, seed, value, metric, finished, **changed):
 
 def test_tables_mix_no_settings(tmp_path):
     """The newest line of a run counts; lines of other settings are left out, and said; values keep their order."""
-    report = tool_module('report')
     lines = [
         line('r', 0, 'a', 10.0, '2026-01-01', task_key='old'),
         line('r', 1, 'a', 90.0, '2026-01-01', task_key='old'),  # never done again
         line('r', 0, 'a', 20.0, '2026-01-03'),
         line('r', 0, 'b', 30.0, '2026-01-02', training=[{'iter': 2, 'mean': 0.1, 'erf': {'1b': {'area_99': 0.25}}}]),
     ]
-    kept, dropped = report.newest(lines)
+    kept, dropped = tables.newest(lines)
     assert sorted(r['metrics']['mIoU'] for r in kept) == [20.0, 30.0] and dropped == {('f', 't'): 1}
-    report.write_report(lines, tmp_path / 'docs' / 'study')
+    tables.write_report(lines, tmp_path / 'docs' / 'study')
     text = (tmp_path / 'docs/study/tables.md').read_text()
     assert 'area_99 1b during training, at iterations 2: b 0.250.' in text
     assert '| mIoU - b |' in text and 'Lines of older settings left out: 1.' in text
@@ -212,13 +194,12 @@ def test_tables_mix_no_settings(tmp_path):
 
 def test_keys_follow_the_content_of_configs(study, monkeypatch):
     """Another setting in a config is another training; another name of it, or place of the scenes, is none."""
-    module = tool_module('study')
 
     def first(file=study):
-        module._read_config.cache_clear()
-        return module.Study(file).runs('scale')[0]
+        studies._read_config.cache_clear()
+        return Study(file).runs('scale')[0]
 
-    run, again = first(), module.Study(study).runs('again')[0]
+    run, again = first(), Study(study).runs('again')[0]
     assert run.key == again.key and run.task_key == again.task_key and run.name != again.name
     monkeypatch.setenv('MMSTERF_DIGITS_ROOT', '/elsewhere')
     assert first().key == run.key and os.environ['MMSTERF_DIGITS_ROOT'] == '/elsewhere'
@@ -234,17 +215,16 @@ def test_keys_follow_the_content_of_configs(study, monkeypatch):
 def test_results_of_two_processes_are_all_kept(tmp_path):
     """Each of two processes adds 40 lines, one at a time; with a lock held elsewhere, nobody else gets it."""
     code = (
-        'import sys; from pathlib import Path; from study import append_results\n'
+        'import sys; from pathlib import Path; from mmsterf.study.results import append_results\n'
         'for i in range(40): append_results(Path("r.jsonl"), [{"run": f"{sys.argv[1]}{i}", "key": "k"}])'
     )
-    environment = {**os.environ, 'PYTHONPATH': f'{ROOT}{os.pathsep}{ROOT / "tools/study"}'}
+    environment = {**os.environ, 'PYTHONPATH': str(ROOT)}
     processes = [subprocess.Popen([sys.executable, '-c', code, n], cwd=tmp_path, env=environment) for n in 'ab']
     assert [process.wait() for process in processes] == [0, 0]
-    module = tool_module('study')
-    assert len({r['run'] for r in module.read_results(tmp_path / 'r.jsonl')}) == 80
-    with module.locked(tmp_path / 'run') as first, module.locked(tmp_path / 'run', wait=False) as second:
+    assert len({r['run'] for r in read_results(tmp_path / 'r.jsonl')}) == 80
+    with locked(tmp_path / 'run') as first, locked(tmp_path / 'run', wait=False) as second:
         assert first and not second
-    with module.locked(tmp_path / 'run', wait=False) as third:
+    with locked(tmp_path / 'run', wait=False) as third:
         assert third
 
 
@@ -254,7 +234,6 @@ def test_saturated_neurons_are_counted(tmp_path):
 
     from mmsterf.snn import ILIF
 
-    measuring = tool_module('measuring')
     model = torch.nn.Sequential(ILIF(max_count=4))
     with measuring.Saturation(model) as measured:
         model(torch.tensor([0.0, 1.0, 2.0, 4.0, 9.0]))
@@ -265,7 +244,6 @@ def test_saturated_neurons_are_counted(tmp_path):
 
 def test_fields_of_stages_are_kept(tmp_path):
     """Of one step, the config's own hook measures outputs of the backbone, which are none."""
-    measuring = tool_module('measuring')
     (tmp_path / 'a/vis_data').mkdir(parents=True)
     lines = [
         {'step': 5, 'st_erf/backbone.stage1b.0/radius': 2.0},
@@ -279,13 +257,12 @@ def test_differences_are_paired_by_seed():
     """Seeds differ by 0.1 and 0.3, values by 0.05 in each: the difference is 0.05, whatever the seeds."""
     import pandas as pd
 
-    report = tool_module('report')
     rows = [
         {'factor': 'f', 'task': 't', 'value': v, 'seed': s, 'mIoU': base + plus, 'parameters': 10, 'MMACs': 1.0,
          'MACs+ACs (M)': 1.0, 'CPU s': 9.0}
         for v, plus in (('a', 0.0), ('b', 0.05)) for s, base in ((0, 0.1), (1, 0.4))
     ]  # fmt: skip
-    lines = report.factor_table(pd.DataFrame(rows), 'mIoU').splitlines()
+    lines = tables.factor_table(pd.DataFrame(rows), 'mIoU').splitlines()
     assert lines[0].startswith('| value | runs | mIoU | mIoU - a |')
     assert lines[2].startswith('| a | 2 | 0.250 ± 0.212 |  |')
     assert lines[3].startswith('| b | 2 | 0.300 ± 0.212 | +0.050')
@@ -293,7 +270,6 @@ def test_differences_are_paired_by_seed():
 
 def test_table_of_pretraining():
     """Time of pretraining counts for what starts from it; differences are paired by seed."""
-    tool = tool_module('pretraining')
     lines = [
         dict(run=f'seg-{start}-{seed}', task='seg', start=start, seed=seed, cpu_s=cpu, points=[{'mIoU': miou}])
         for start, seed, cpu, miou in (
@@ -304,9 +280,9 @@ def test_table_of_pretraining():
         dict(run=f'seg-classifier-{s}', task='seg', start='classifier', seed=s, cpu_s=60 + 120 * s, points=[{}])
         for s in (0, 1)
     ]
-    *_, nothing, pretrained = tool.table([*lines, *of_classifiers]).splitlines()
+    *_, nothing, pretrained = pretraining.table([*lines, *of_classifiers]).splitlines()
     assert nothing == '| seg, mIoU | nothing | 2 | 4.0 | 0.450 ± 0.071 |  |'
     assert pretrained == '| seg, mIoU | pretrained | 2 | 4.0 | 0.550 ± 0.042 | +0.100 (+0.120, +0.080) |'
-    runs = tool.specs(['seg'], [0], 'scenes', 'pictures', Path('/out'))
+    runs = pretraining.specs(['seg'], [0], 'scenes', 'pictures', Path('/out'))
     assert [run['run'] for run in runs] == ['seg-classifier-0', 'seg-nothing-0', 'seg-pretrained-0']
     assert runs[2]['checkpoint'].startswith('/out/seg-classifier-0/') and not runs[1]['checkpoint']

@@ -45,10 +45,10 @@ def config_of(run: dict):
 def run_one(folder: Path) -> None:
     """Train, and write what came of it."""
     from mmengine.hooks import Hook
-    from one_run import PACKAGES, _version, commit
 
     from mmsterf.engine.cli import train
     from mmsterf.registry import HOOKS
+    from mmsterf.study.record import commit, versions, write_result
 
     @HOOKS.register_module()
     class TimesHook(Hook):
@@ -74,11 +74,8 @@ def run_one(folder: Path) -> None:
     os.environ.update(run['folders'])
     config_of(run).dump(folder / 'config.py')
     train([str(folder / 'config.py'), '--work-dir', str(folder / 'train')])
-    versions = {name: _version(name) for name in PACKAGES}
-    result = {**run, 'cpu_s': TimesHook.points[-1]['cpu_s'], 'points': TimesHook.points, 'commit': at, **versions}
-    part = folder / 'result.json.part'
-    part.write_text(json.dumps(result))
-    os.replace(part, folder / 'result.json')
+    result = {**run, 'cpu_s': TimesHook.points[-1]['cpu_s'], 'points': TimesHook.points, 'commit': at, **versions()}
+    write_result(folder / 'result.json', result)
 
 
 @command_line('finished runs are kept')

@@ -14,12 +14,11 @@ Options are changes to the task's config as in `Config.merge_from_dict`: dotted 
 by itself: the runs of a factor are all its tasks, values and seeds.
 """
 
-import fcntl
+import copy
 import functools
 import hashlib
 import json
 import os
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -99,8 +98,6 @@ def config_of(run: dict, cfg: Config = None) -> Config:
         run: What :class:`Run` holds.
         cfg: The task's config as read; read without the place of its scenes by default.
     """
-    import copy
-
     cfg = copy.deepcopy(_read_config(run['config'])) if cfg is None else cfg
     iters = run['iters']
     cfg.merge_from_dict(
@@ -199,50 +196,3 @@ class Study:
             erf_images=task.get('erf_images', 8),
             maker=self.maker,
         )
-
-
-def read_results(file: Path) -> list:
-    """Result lines of a file; none if it is not there.
-
-    Raises:
-        InvalidInput: If a line is none, but the last, which a killed run may have left unfinished.
-    """
-    if not file.is_file():
-        return []
-    results, lines = [], file.read_text().split('\n')
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            result = json.loads(line)
-            result['run'], result['key']
-        except (ValueError, KeyError, TypeError):
-            if number == len(lines):
-                continue
-            raise InvalidInput(f'{file}, line {number}: not a result line of run.py') from None
-        results.append(result)
-    return results
-
-
-@contextmanager
-def locked(file: Path, wait: bool = True):
-    """Context that holds the lock of a file among all processes of this machine; gives whether it got it.
-
-    The lock goes with the process that holds it, however that ends.
-    """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.with_name(f'.{file.name}.lock').open('w') as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-            return
-        yield True
-
-
-def append_results(file: Path, results: list) -> None:
-    """Add result lines to a file, which is replaced whole: a killed process leaves the former one."""
-    with locked(file):
-        part = file.with_name(f'.{os.getpid()}.{file.name}')
-        part.write_text(''.join(json.dumps(result) + '\n' for result in [*read_results(file), *results]))
-        os.replace(part, file)

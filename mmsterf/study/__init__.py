@@ -1,0 +1,1 @@
+"""Studies: many short trainings, what they measure, and the tables of them; what tools/study does."""
