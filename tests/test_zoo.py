@@ -30,6 +30,17 @@ def test_every_config_is_listed_once():
     assert {model['In Collection'] for model in models()} <= collections
 
 
+def test_model_index_as_openmim_reads_it():
+    """openmim loads it with this package, and finds configs and data sets by these keys."""
+    load = pytest.importorskip('modelindex.load_model_index').load
+    index = load(str(ROOT / 'model-index.yml'))
+    assert {model.name: model.config for model in index.models} == {m['Name']: m['Config'] for m in models()}
+    collections = {collection.name for collection in index.collections}
+    for model in index.models:
+        assert (ROOT / model.config).is_file() and model.in_collection in collections
+        assert model.metadata.data['Training Data'] == model.results[0].dataset
+
+
 @pytest.mark.parametrize('name', ['mask_rcnn_sdt_conv', 'imagenet/sdtv2_15m_in1k', 'published/mask_rcnn_sdt_srb'])
 def test_entries_are_what_the_tool_writes(name):
     config = f'configs/{name}.py'

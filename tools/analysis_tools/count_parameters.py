@@ -20,19 +20,15 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser.add_argument('configs', nargs='+', metavar='CONFIG')
     args = parser.parse_args(argv)
     check_versions()
-    import torch
-    from mmengine.registry import DefaultScope
-
+    from mmsterf.analysis.sizes import without_memory
     from mmsterf.engine.config import load_config
-    from mmsterf.registry import MODELS
 
     print('| config | backbone | model |\n|---|---|---|')
     for path in args.configs:
         cfg = load_config(path)
         if not isinstance(cfg.get('model'), dict):
             raise InvalidInput(f'{path} has no `model`')
-        with torch.device('meta'), DefaultScope.overwrite_default_scope(cfg.default_scope):
-            model = MODELS.build(cfg.model)
+        model = without_memory(cfg)
         parts = getattr(model, 'backbone', None), model
         backbone, whole = (f'{sum(p.numel() for p in m.parameters()) / 1e6:.3f}' if m else '' for m in parts)
         print(f'| {Path(path).stem} | {backbone} | {whole} |', flush=True)

@@ -91,13 +91,15 @@ def config_files() -> list:
 
 def entry(file: Path) -> dict:
     """What a metafile says of a config."""
+    from mmsterf.analysis.sizes import counts
     from mmsterf.engine.config import load_config
 
     inside = file.relative_to(ROOT / 'configs').with_suffix('').as_posix()
     folder, _, stem = inside.rpartition('/')
     cfg = load_config(str(file))
     task, dataset = TASKS[cfg.default_scope]
-    result = {'Task': task, 'Dataset': next((name for part, name in OTHER_DATA.items() if part in inside), dataset)}
+    dataset = next((name for part, name in OTHER_DATA.items() if part in inside), dataset)
+    result = {'Task': task, 'Dataset': dataset}
     hosted = {}
     if inside in PUBLISHED:
         source = SDT_V3 if folder == 'imagenet' else STERF
@@ -112,6 +114,7 @@ def entry(file: Path) -> dict:
         'Config': f'configs/{inside}.py',
         'Paper': PAPERS[paper(stem)][0],
         'Metadata': {
+            'Training Data': dataset,
             'Parameters': parameters,
             'FLOPs': macs,
             'FLOPs are': f'multiply-accumulates of backbone and neck in all time steps, {size[0]} x {size[1]} pixels',
@@ -132,39 +135,6 @@ def paper(stem: str) -> str:
     """Key of `PAPERS`."""
     other = next((key for key in ('sdtv2', 'spikformer', 'qkformer') if key in stem), None)
     return other or ('sdtv1' if 'sdt_v1' in stem else 'sdt')
-
-
-def counts(cfg) -> tuple:
-    """Parameters, multiply-accumulates of backbone and neck, and the (H, W) of the images that these are for."""
-    import torch
-    from mmengine.registry import DefaultScope
-    from torch.utils.flop_counter import FlopCounterMode
-
-    from mmsterf.registry import MODELS
-
-    size = image_size(cfg)
-    with torch.device('meta'), DefaultScope.overwrite_default_scope(cfg.default_scope), torch.no_grad():
-        model = MODELS.build(cfg.model)
-        model.eval()
-        with FlopCounterMode(display=False) as counter:
-            maps = model.backbone(torch.empty(1, cfg.model.backbone.get('in_channels', 3), *size))
-            if getattr(model, 'neck', None) is not None:
-                model.neck(maps)
-    return sum(p.numel() for p in model.parameters()), counter.get_total_flops() // 2, size
-
-
-def image_size(cfg) -> tuple:
-    """(H, W) of test images: the model's, the pipeline's (in detection filled up to multiples of 32), or ImageNet's."""
-    if cfg.default_scope == 'mmseg':
-        return tuple(cfg.model.data_preprocessor.size)
-    steps = cfg.test_dataloader.dataset.pipeline
-    if cfg.default_scope == 'mmpretrain':
-        sizes = [step.scale for step in steps if step.type == 'Resize']
-        sizes += [step.sensor for step in steps if step.get('sensor')]
-        sizes += [(step.crop_size,) * 2 for step in steps if step.type == 'CenterCrop']
-        return tuple(sizes[0]) if sizes else (224, 224)
-    width, height = next((step.scale for step in steps if step.type == 'Resize'), None) or cfg.sensor
-    return -(-height // 32) * 32, -(-width // 32) * 32
 
 
 def texts(files: Iterable[Path]) -> dict:
