@@ -7,7 +7,6 @@ import statistics
 import sys
 import time
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Callable
 
 sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
@@ -17,7 +16,8 @@ from speed_models import WHOLE, backbone, batch, whole
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmsterf.deploy import compiled, export_program, inputs_of, networks, prepared, runtime, write
+from mmsterf.deploy import compiled, inputs_of, networks, prepared
+from mmsterf.deploy.runtimes import started
 from mmsterf.engine.allocator import keep_freed_memory
 from mmsterf.errors import InvalidInput
 from mmsterf.snn import fold_norms
@@ -65,14 +65,10 @@ def step_of(model: torch.nn.Module, x: torch.Tensor, mode: str) -> Callable:
 
 
 def exported(model: torch.nn.Module, x: torch.Tensor, where: str) -> Callable:
-    """A forward pass of a backbone in another runtime, at this size alone."""
+    """A forward pass of a folded backbone in another runtime, at this size alone."""
     backend, _, precision = where.partition('-')
-    network = networks(prepared(model), 'backbone', tuple(x.shape[-2:]))['']
-    source = export_program(network.eval(), x)
-    with TemporaryDirectory() as folder:
-        if backend == 'onnxruntime':
-            source = write(source, 'onnx', Path(folder, 'network.onnx'))
-        run = runtime(source, backend, precision=precision or 'f32')
+    network = networks(model, 'backbone', tuple(x.shape[-2:]))['']
+    run = started(network.eval(), x, backend, precision=precision or 'f32')
     array = x.numpy()
     return lambda: run(array)
 
@@ -118,7 +114,7 @@ def main(settings: dict) -> dict:
                 step_of(model, x, mode)()
             return {**found, 'gflop': counter.get_total_flops() / 1e9}
         if where != 'pytorch':
-            step = exported(model, x, where)
+            step = exported(_folded(model, what) if where == 'nnpack' else prepared(model), x, where)
         else:
             step = step_of(_folded(model, what) if mode == 'inference' else model, x, mode)
     step()

@@ -1,7 +1,7 @@
 """The tables of speed.py."""
 
 SMALL, MIDDLE, LARGE = '400x608', '512x512', '800x1216'
-RUNTIMES = ('pytorch', 'openvino', 'openvino-bf16', 'onnxruntime')
+RUNTIMES = ('pytorch', 'nnpack', 'openvino', 'openvino-bf16', 'onnxruntime')
 """'pytorch' runs folded models, where inference is not said to be otherwise."""
 NOT_RUN = dict.fromkeys(('seconds', 'mb', 'peak', 'gflop', 'parameters', 'share'), float('nan'))
 STEPS = {

@@ -7,17 +7,14 @@ float64 alike. Outputs cannot tell that from a wrong graph. What each neuron fir
 
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor, nn
 
 from mmsterf.snn import NEURONS, fold, unfold
 
-from .exporting import FORMATS, export_program, write
 from .parts import Network, flat
-from .runtimes import backend_of, runtime
+from .runtimes import started
 
 EDGE = 1e-4
 """What rounding may move a neuron's input by; OpenVINO's moved some by 1.7e-5, sums of 2304 products."""
@@ -86,13 +83,13 @@ def difference(found, expected) -> float:
     return worst
 
 
-def count_by_count(network: Network, inputs: list, kind: str, dynamic: str = 'none') -> list:
+def count_by_count(network: Network, inputs: list, backend: str, dynamic: str = 'none') -> list:
     """Export a network with its spikes, run it, and compare it with PyTorch's neuron by neuron.
 
     Args:
         network (Network): In evaluation mode.
         inputs (list[Tensor]): The first is what it is exported with, see `export_program`.
-        kind (str): A key of `FORMATS`.
+        backend (str): One of `mmsterf.deploy.BACKENDS`.
         dynamic (str): As `export_program`.
 
     Returns:
@@ -101,11 +98,8 @@ def count_by_count(network: Network, inputs: list, kind: str, dynamic: str = 'no
     Raises:
         InvalidInput: If it cannot be exported.
     """
-    program = export_program(WithSpikes(network).eval(), inputs[0], dynamic)
-    with TemporaryDirectory(prefix='mmsterf_') as folder:
-        file = write(program, kind, Path(folder, f'network{FORMATS[kind]}'))
-        run = runtime(file, backend_of(file))
-        return [follow(network, x, [torch.from_numpy(value) for value in run(x.numpy())]) for x in inputs]
+    run = started(WithSpikes(network).eval(), inputs[0], backend, dynamic)
+    return [follow(network, x, [torch.from_numpy(value) for value in run(x.numpy())]) for x in inputs]
 
 
 def follow(network: nn.Module, x: Tensor, found: list) -> Agreement:

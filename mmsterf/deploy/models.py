@@ -1,13 +1,16 @@
 """Whole models whose networks another runtime runs: detectors, segmentors, classifiers, and plain modules."""
 
-from typing import Callable
+from functools import partial
+from typing import Callable, Optional
 
 import torch
 from torch import Tensor, nn
 
 from mmsterf.errors import InvalidInput
+from mmsterf.snn import fold_norms
 
 from .parts import dense_head, prepared, roi_heads
+from .regions import share_regions
 from .running import Compiled
 from .runtimes import check_backend
 
@@ -36,9 +39,9 @@ def compiled(model: nn.Module, backend: str, example: Tensor, precision: str = '
     """Fold a model, export its networks, and let a runtime run them; everything else stays as it is.
 
     A detector, segmentor or classifier of OpenMMLab keeps its own way from data to predictions (``test_step``,
-    inferencers, runners); its backbone, neck and dense head run as one network, each RoI head as one of its own. Of
-    models whose heads take more than maps (DETR and the like), backbone and neck run there, the heads in PyTorch. Any
-    other module is one network, and takes and returns tensors as it does.
+    inferencers, runners); its backbone, neck and dense head run as one network, each RoI head as one of its own,
+    RoIAlign by `region_means`. Of models whose heads take more than maps (DETR and the like), backbone and neck run
+    there, the heads in PyTorch. Any other module is one network, and takes and returns tensors as it does.
 
     Args:
         model (nn.Module): Stays as it is.
@@ -61,13 +64,14 @@ def compiled(model: nn.Module, backend: str, example: Tensor, precision: str = '
     """
     check_backend(backend, precision)
     places = {parameter.device for parameter in model.parameters()}
-    model = prepared(model).cpu()
+    model = (fold_norms(model).float() if backend == 'nnpack' else prepared(model)).cpu()
     if not hasattr(model, 'extract_feat'):
         run = Compiled(model, backend, example, precision)
         run.differences = {type(model).__name__: run.difference}
         return run
     heads = _compiled_roi_heads(model, backend, precision)
     _compile_front(model, backend, example, precision, heads)
+    share_regions(model)
     model.differences = {name: run.difference for name, run in heads.items()}
     return model.to(places.pop()) if len(places) == 1 else model
 
@@ -78,7 +82,7 @@ def _compile_front(model: nn.Module, backend: str, example: Tensor, precision: s
 
     def function(m: nn.Module, x: Tensor) -> tuple:
         maps = m.extract_feat(x)
-        return maps, (() if head is None else head(maps))
+        return maps, (getattr(m, name)(maps) if name else ())
 
     run = Compiled(model, backend, example, precision, function)
     parts = ['backbone', *(['neck'] if getattr(model, 'with_neck', False) else []), *([name] if name else [])]
@@ -86,13 +90,36 @@ def _compile_front(model: nn.Module, backend: str, example: Tensor, precision: s
     model.backbone = _Front(run)
     if getattr(model, 'with_neck', False):
         model.neck = nn.Identity()
-    if head is not None:
+    if name == 'decode_head':
+        head.forward = _logits
+        model.postprocess_result = partial(_postprocess, model.postprocess_result)
+    elif head is not None:
         head.forward = _dense
 
 
 def _dense(maps: _Maps, *_):
     """The dense head's outputs, which came with the maps."""
     return maps.dense
+
+
+def _logits(maps: _Maps, *_) -> Tensor:
+    """A segmentor's logits, those of a pixel side by side: PyTorch resizes and compares them faster so."""
+    return maps.dense.contiguous(memory_format=torch.channels_last)
+
+
+def _postprocess(plain: Callable, logits: Tensor, samples: Optional[list] = None) -> list:
+    """In the place of a segmentor's `postprocess_result`, which resizes maps that have their size as well."""
+    if not samples or not all(_has_its_size(sample.metainfo, logits.shape[-2:]) for sample in samples):
+        return plain(logits, samples)
+    for sample, found in zip(samples, plain(logits)):
+        sample.set_data(dict(found.items()))
+    return samples
+
+
+def _has_its_size(meta: dict, size: tuple) -> bool:
+    """Whether logits need neither be cut, nor flipped, nor resized to those of the image."""
+    padding = meta.get('img_padding_size', meta.get('padding_size', ()))
+    return tuple(meta.get('ori_shape', ())[:2]) == tuple(size) and not any(padding) and not meta.get('flip')
 
 
 def _compiled_roi_heads(model: nn.Module, backend: str, precision: str) -> dict:

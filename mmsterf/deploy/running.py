@@ -1,7 +1,5 @@
 """A module whose tensors go through another runtime."""
 
-import tempfile
-from pathlib import Path
 from typing import Callable, Optional
 
 import torch
@@ -10,15 +8,12 @@ from torch import Tensor, nn
 from mmsterf.errors import InvalidInput
 
 from .comparing import count_by_count, difference
-from .exporting import export_program, write
 from .parts import Network
-from .runtimes import runtime
+from .runtimes import started
 
 LARGEST_DIFFERENCE = 0.01
 """Of a network's outputs from PyTorch's, relative (Euclidean norms). Rounding alone gives 1e-6; what differs by more is
 looked at count by count."""
-KINDS = {'openvino': 'openvino', 'onnxruntime': 'onnx', 'torch': 'torch'}
-"""Formats that runtimes read."""
 
 
 class Compiled(nn.Module):
@@ -27,7 +22,7 @@ class Compiled(nn.Module):
     Runs the example in PyTorch and in the runtime, and compares.
 
     Args:
-        model (nn.Module): In evaluation mode; not kept.
+        model (nn.Module): In evaluation mode; not kept, 'nnpack' has a copy.
         backend (str): One of `mmsterf.deploy.BACKENDS`.
         example (Tensor): (N, C, H, W), or a sequence (T, N, C, H, W). Later inputs may have other numbers of images,
             heights and widths.
@@ -67,16 +62,10 @@ class Compiled(nn.Module):
         with torch.no_grad():
             expected = function(model, pair)
         self._structure = _structure(expected)
-        program = export_program(network, pair, free)
-        self._folder: Optional[tempfile.TemporaryDirectory] = None
-        source = program
-        if backend == 'onnxruntime':
-            self._folder = tempfile.TemporaryDirectory(prefix='mmsterf_')
-            source = write(program, 'onnx', Path(self._folder.name, 'model.onnx'))
-        self._run = runtime(source, backend, precision=precision)
+        self._run = started(network, pair, backend, free, precision)
         self.difference = difference(self(pair), expected)
         if precision == 'f32' and not self.difference <= LARGEST_DIFFERENCE:
-            (counts,) = count_by_count(network, [pair], KINDS[backend], free)
+            (counts,) = count_by_count(network, [pair], backend, free)
             if not counts.explains(LARGEST_DIFFERENCE):
                 raise InvalidInput(
                     f'{type(model).__name__} in {backend} differs from PyTorch by {self.difference:.2g}, more than '

@@ -1,22 +1,30 @@
 """Runtimes: each takes a file or a program, and gives a function from an array to a list of arrays."""
 
+import copy
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Callable, Optional, Union
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from mmsterf.errors import InvalidInput
 
-from .exporting import FORMATS, convert, package
+from .exporting import FORMATS, convert, export_program, package, write
+from .winograd import use_winograd
 
-BACKENDS = ('openvino', 'onnxruntime', 'torch')
+BACKENDS = ('openvino', 'onnxruntime', 'torch', 'nnpack')
+"""Runtimes; 'torch' runs a program of torch.export, 'nnpack' is PyTorch as it is, see `winograd.py`."""
+KINDS = {'openvino': 'openvino', 'onnxruntime': 'onnx', 'torch': 'torch'}
+"""Formats that they read."""
 PRECISIONS = ('f32', 'bf16')
 PACKAGES = {
     'openvino': {'openvino': 'openvino'},
     'onnxruntime': {'onnx': 'onnx', 'onnxscript': 'onnx', 'onnxruntime': 'onnx'},
     'torch': {},
+    'nnpack': {},
 }
 """What each backend needs, and the extra that has it."""
 
@@ -27,10 +35,10 @@ def backend_of(file: Path) -> str:
     Raises:
         InvalidInput: If there is none.
     """
-    kind = next((kind for kind, ending in FORMATS.items() if file.suffix == ending), None)
-    if kind is None:
+    found = next((backend for backend, kind in KINDS.items() if FORMATS[kind] == file.suffix), None)
+    if found is None:
         raise InvalidInput(f'{file} must end in one of {", ".join(FORMATS.values())}')
-    return {'onnx': 'onnxruntime'}.get(kind, kind)
+    return found
 
 
 def check_backend(backend: str, precision: str = 'f32') -> None:
@@ -43,8 +51,36 @@ def check_backend(backend: str, precision: str = 'f32') -> None:
         raise InvalidInput(f'backend must be one of {", ".join(BACKENDS)}, got {backend!r}')
     if precision not in PRECISIONS or (precision != 'f32' and backend != 'openvino'):
         raise InvalidInput(f'precision must be f32, or bf16 with openvino; got {precision!r} with {backend}')
+    if backend == 'nnpack' and not torch.backends.nnpack.is_available():
+        raise InvalidInput('nnpack is not in this PyTorch, or not for this processor: take another backend')
     for name, extra in PACKAGES[backend].items():
         package(name, extra)
+
+
+def started(network: nn.Module, example: Tensor, backend: str, free: str = 'none', precision: str = 'f32') -> Callable:
+    """Export a network and load it into a runtime.
+
+    Args:
+        network (nn.Module): In evaluation mode, see `mmsterf.deploy.parts.Network`; a copy of it is run by 'nnpack'.
+        example (Tensor): What it is exported with.
+        backend (str): One of `BACKENDS`.
+        free (str): Which axes of later inputs are free, see `export_program`.
+        precision (str): See `runtime`.
+
+    Returns:
+        Callable: As `runtime`.
+
+    Raises:
+        InvalidInput: If it cannot be exported, or the runtime is absent.
+    """
+    check_backend(backend, precision)
+    if backend == 'nnpack':
+        return _on_arrays(use_winograd(copy.deepcopy(network)))
+    program = export_program(network, example, free)
+    if backend != 'onnxruntime':
+        return runtime(program, backend, precision=precision)
+    with TemporaryDirectory(prefix='mmsterf_') as folder:
+        return runtime(write(program, KINDS[backend], Path(folder, 'model.onnx')), backend, precision=precision)
 
 
 def runtime(source: Union[Path, ExportedProgram], backend: str, threads: Optional[int] = None, precision: str = 'f32'):
@@ -53,7 +89,7 @@ def runtime(source: Union[Path, ExportedProgram], backend: str, threads: Optiona
     Args:
         source (Path | ExportedProgram): A file of `mmsterf.deploy.write`, or a program; ONNX Runtime takes files,
             OpenVINO its own models as well.
-        backend (str): One of `BACKENDS`.
+        backend (str): One of `BACKENDS` that reads files.
         threads (int, optional): As many as PyTorch has by default.
         precision (str): 'f32' or, with OpenVINO, 'bf16'.
 
@@ -64,6 +100,8 @@ def runtime(source: Union[Path, ExportedProgram], backend: str, threads: Optiona
         InvalidInput: If the backend is unknown, absent, or does not take the source.
     """
     check_backend(backend, precision)
+    if backend not in _LOADERS:
+        raise InvalidInput(f'{backend} runs no files: backend must be one of {", ".join(_LOADERS)}')
     threads = threads or torch.get_num_threads()
     return _LOADERS[backend](source, threads, precision)
 
@@ -97,7 +135,11 @@ def load_onnxruntime(source, threads: int, precision: str) -> Callable:
 def load_torch(source, threads: int, precision: str) -> Callable:
     """Load a file or program into PyTorch, see `runtime`."""
     program = source if isinstance(source, ExportedProgram) else torch.export.load(source)
-    module = program.module()
+    return _on_arrays(program.module())
+
+
+def _on_arrays(module: nn.Module) -> Callable:
+    """A module of PyTorch as a function of arrays."""
 
     def run(*arrays: np.ndarray) -> list:
         with torch.inference_mode():

@@ -92,7 +92,7 @@ def export(network, kind: str, folder: Path, regions: bool) -> Found:
             odd.append(x)
         else:
             raise ValueError(f'differs from PyTorch for each of {TRIES} inputs {shape}, by {value:.2g} for the last')
-    for counts in count_by_count(network, [example, *odd], kind, free)[1:] if odd else ():
+    for counts in count_by_count(network, [example, *odd], backend_of(file), free)[1:] if odd else ():
         if not counts.explains(LARGEST):
             raise ValueError(f'differs from PyTorch: {counts}')
         found += Found(0.0, 0, 1, counts.edges)

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from mmsterf.deploy import count_by_count
+from mmsterf.deploy import BACKENDS, count_by_count
 from mmsterf.deploy.comparing import WithSpikes, follow
 from mmsterf.deploy.parts import Network
 from mmsterf.deploy.running import Compiled
+from mmsterf.deploy.runtimes import PACKAGES
 from mmsterf.errors import InvalidInput
 from mmsterf.snn import ILIF, LIF, SpikeConv2d
 
@@ -67,12 +68,13 @@ def test_what_comes_behind_the_last_neuron_is_compared():
     assert not found.explains(1e-4)
 
 
-@pytest.mark.parametrize('kind', ['torch', 'openvino', 'onnx'])
-def test_spikes_are_exported(kind):
-    pytest.importorskip({'torch': 'torch'}.get(kind, kind))
+@pytest.mark.parametrize('backend', BACKENDS)
+def test_spikes_are_exported(backend):
+    for package in PACKAGES[backend]:
+        pytest.importorskip(package)
     network = chain(2)
     inputs = [2 * torch.rand(2 * n, 3, *size) for n, *size in ((2, 6, 6), (3, 8, 5))]
-    for x, found in zip(inputs, count_by_count(network, inputs, kind, 'size')):
+    for x, found in zip(inputs, count_by_count(network, inputs, backend, 'size')):
         assert found.counts == x.numel() * 11 // 3 and not found.wrong and found.difference < 1e-6
 
 
@@ -87,8 +89,7 @@ def test_compiled_takes_edges_and_nothing_else(near, monkeypatch):
         program = torch.export.load(source) if isinstance(source, Path) else source
         return lambda value: [y.detach().numpy() for y in program.module()(torch.from_numpy(value) + move)]
 
-    monkeypatch.setattr('mmsterf.deploy.running.runtime', load)
-    monkeypatch.setattr('mmsterf.deploy.comparing.runtime', load)
+    monkeypatch.setattr('mmsterf.deploy.runtimes.runtime', load)
     if near:
         assert Compiled(model, 'torch', x).difference > 0.01
         return

@@ -108,6 +108,6 @@ def test_classifier():
 def test_a_runtime_that_computes_something_else_is_refused(monkeypatch):
     module = nn.Conv2d(3, 4, 3)
     run = lambda source, backend, precision: lambda x: [-module(torch.from_numpy(x)).detach().numpy()]  # noqa: E731
-    monkeypatch.setattr('mmsterf.deploy.running.runtime', run)
+    monkeypatch.setattr('mmsterf.deploy.runtimes.runtime', run)
     with pytest.raises(InvalidInput, match=r'differs from PyTorch by 2, more than 0\.01'):
         compiled(module, 'torch', torch.randn(1, 3, 16, 16))

@@ -207,16 +207,18 @@ def test_label_maps_are_those_of_the_stock_inferencer(task, scenes, tmp_path, ca
     assert video.get(cv2.CAP_PROP_FRAME_WIDTH) == 768 < video.get(cv2.CAP_PROP_FRAME_HEIGHT)
 
 
-@pytest.mark.parametrize('name', ['det', 'seg', 'cls'])
-def test_backend(name, task, scenes, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    'name, backend', [('det', 'openvino'), ('seg', 'openvino'), ('cls', 'openvino'), ('det', 'nnpack')]
+)
+def test_backend(name, backend, task, scenes, tmp_path, capsys, monkeypatch):
     """predict.py lets another runtime run the networks: here torch.export's own. A later image has another size."""
     config, checkpoint = task(name)
     file, exported = sorted(scenes.glob('*.jpg'))[0], tmp_path / 'exported'
     Image.open(file).crop((0, 0, 90, 61)).save(tmp_path / 'odd.png')
     monkeypatch.setattr('mmsterf.deploy.runtimes._LOADERS', {'openvino': runtimes.load_torch})
-    for out, flags in ((tmp_path / 'torch', []), (exported, ['--backend', 'openvino'])):
+    for out, flags in ((tmp_path / 'torch', []), (exported, ['--backend', backend])):
         tool('predict', config, checkpoint, file, tmp_path / 'odd.png', '--out', out, *flags)
-    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith('openvino runs '))
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith(f'{backend} runs '))
     head = {'det': 'rpn_head', 'seg': 'decode_head', 'cls': 'backbone + head'}[name]
     assert head in line and line.endswith('differences from PyTorch, on the first image')
     kinds = {'det': 'predictions.*.json', 'seg': 'label_maps/*.png', 'cls': 'predictions.json'}

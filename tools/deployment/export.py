@@ -102,7 +102,7 @@ def _export(network, file: Path, args: argparse.Namespace, cfg, name: str) -> st
     print(f'{file}: {len(found)} outputs, largest difference from PyTorch {worst:.2g}', flush=True)
     if worst <= LARGEST_DIFFERENCE:
         return ''
-    (counts,) = count_by_count(network.eval(), [example], args.format, dynamic)
+    (counts,) = count_by_count(network.eval(), [example], backend_of(file), dynamic)
     print(f'{file}: {counts}', flush=True)
     if counts.explains(LARGEST_DIFFERENCE):
         return ''
