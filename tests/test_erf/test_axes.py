@@ -279,6 +279,7 @@ class Custom(nn.Module):
 
 
 def test_a_guess_says_so_and_how_to_settle_it(caplog):
+    caplog.set_level(logging.WARNING, 'mmsterf.erf')  # whatever level the root logger was left at
     data = Noise(1, (3, 24, 24))
     result = st_erf(Custom(16), data, 'tokens')['tokens']
     assert result.grid == (6, 6)
@@ -323,6 +324,7 @@ def test_cancellation_is_found_whatever_makes_it(dtype, caplog):
         def forward(self, x):
             return super().forward(x).softmax(1)
 
+    caplog.set_level(logging.WARNING, 'mmsterf.erf')
     for model in (SumOfNorms(), Shares(nn.Conv2d(3, 4, 3, padding=1)), Shares(nn.Conv2d(3, 2, 3, padding=1))):
         caplog.clear()
         result = st_erf(model.to(dtype), Noise(2, (3, 9, 9)), '.')['.']

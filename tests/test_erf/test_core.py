@@ -1,5 +1,6 @@
 """The ST-ERF core on models whose receptive field is known, and that it leaves no trace."""
 
+import logging
 import random
 import subprocess
 import sys
@@ -429,6 +430,7 @@ def test_single_image_is_not_misread_behind_a_transposed_view():
 
 def test_behind_a_layer_norm_is_a_warning(caplog):
     """With equal gains the channels behind a layer norm sum to a constant."""
+    caplog.set_level(logging.WARNING, 'mmsterf.erf')
     model = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.Flatten(2), Transpose(), nn.LayerNorm(6), nn.Identity())
     result = st_erf(model, Noise(1, (3, 8, 8)), ['0', '4'])
     assert result['4'].mean.max() < 1e-5 * result['0'].mean.max()
