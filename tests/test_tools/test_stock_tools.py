@@ -42,6 +42,8 @@ def folder(tmp_path_factory) -> Path:
     dataset = 'dict(dataset=dict(type="LoveDADataset", img_suffix=".jpg", metainfo=None))'
     known.write_text(f"_base_ = 'segmentation.py'\ntrain_dataloader = {dataset}\ntest_dataloader = {dataset}\n")
     log = {path: next(path.glob('w/*/vis_data/scalars.json')) for path in (det, seg)}
+    # seaborn's, as is the default; the onedl fork has that default, too, but asks matplotlib for it.
+    style = 'dark' if 'seaborn' in (MMDET / 'analysis_tools/analyze_logs.py').read_text() else 'default'
     tools = {
         'det_flops': (MMDET / 'analysis_tools/get_flops.py', det_config),
         'det_print': (MMDET / 'misc/print_config.py', det_config),
@@ -63,6 +65,8 @@ def folder(tmp_path_factory) -> Path:
             'loss',
             '--out',
             'd.png',
+            '--style',
+            style,
         ),
         'det_time': (MMDET / 'analysis_tools/analyze_logs.py', 'cal_train_time', log[det]),
         'seg_curve': (MMSEG / 'analysis_tools/analyze_logs.py', log[seg], '--keys', 'mIoU', '--out', 's.png'),

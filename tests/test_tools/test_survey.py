@@ -17,7 +17,7 @@ TRACE = 'Traceback (most recent call last):\n  File "a.py", line 1\nKeyError: 3\
 
 def test_every_family_has_a_small_config():
     found = survey.families()
-    assert len(found) == 168
+    assert len(found.keys() - {'mmdet/clrnet'}) == 168  # which the onedl fork has
     assert found['mmdet/retinanet'] == 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'
     assert found['mmseg/segformer'] == 'mmseg::segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py'
 
