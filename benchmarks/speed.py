@@ -20,7 +20,7 @@ from pathlib import Path
 sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
 
 from mmengine.utils import track_iter_progress
-from speed_tables import ANNS, GROWN, LARGE, NOT_RUN, RUNTIMES, SMALL, STEPS, report
+from speed_tables import ANNS, GROWN, LARGE, MIXED, NOT_RUN, RUNTIMES, SMALL, STEPS, report
 
 from mmsterf.engine import arguments, command_line
 from mmsterf.erf import replace_file
@@ -34,7 +34,7 @@ def plan(device: str) -> list:
     cases += [(ann, 'inference', LARGE, where) for ann in ('sdt', *ANNS.values()) for where in RUNTIMES]
     cases += [('sdt', 'inference', SMALL, where) for where in RUNTIMES]
     cases += [(step, 'training', LARGE, 'pytorch') for step in ('public', 'sdt')] + [('sdt', 'amp', LARGE, 'pytorch')]
-    cases += [(model, 'inference', size, where) for model, size in GROWN.items() for where in RUNTIMES]
+    cases += [(model, 'inference', size, where) for model, size in GROWN.items() for where in (*RUNTIMES, MIXED)]
     cases += [('sdt', 'training', SMALL, 'pytorch'), ('neurons', 'training', LARGE, 'pytorch')]
     cases += [(step, mode, LARGE, 'pytorch') for mode, steps in STEPS.items() for step in steps]
     return [case for case in dict.fromkeys(cases) if device == 'cpu' or case[3] == 'pytorch']

@@ -19,6 +19,8 @@ EXPLAINED = {
     'sdt': '+ freed memory is kept, as the tools do',
 }
 ANNS = {'PVTv2-b0': 'pvt', 'Swin-T': 'swin', 'ResNet-50': 'resnet'}
+MIXED = 'openvino+nnpack'
+"""Runs whole models besides."""
 GROWN = {'mask_rcnn': LARGE, 'semantic_fpn': MIDDLE}
 """Whole models and the sizes of their images."""
 WHOLE_NAMES = {'mask_rcnn': 'Mask R-CNN', 'semantic_fpn': 'Semantic FPN'}
@@ -110,7 +112,7 @@ def _whole(numbers: Numbers) -> None:
     print('(c) Whole models, one image to predictions, batch 1\n')
     rows = []
     for what, size in GROWN.items():
-        for where in RUNTIMES:
+        for where in (*RUNTIMES, MIXED):
             case = what, 'inference', size, where
             its = numbers.found[case]
             if 'seconds' in its:
@@ -167,7 +169,7 @@ def _wanted(numbers: Numbers) -> None:
     for (name, key), least in zip(ANNS.items(), (2, 2, 1.5)):
         wanted.append((f'inference against {name}, each in its fastest runtime', least, numbers.best(key)[0] / own))
     for what, size in GROWN.items():
-        runs = [numbers.seconds(what, 'inference', size, w) for w in RUNTIMES if 'bf16' not in w]
+        runs = [numbers.seconds(what, 'inference', size, w) for w in (*RUNTIMES, MIXED) if 'bf16' not in w]
         wanted.append((f'whole {WHOLE_NAMES[what]} against PyTorch', 2, runs[0] / min(runs)))
     wanted.append(('training step against the public way', 6, training / numbers.seconds(LAST, 'training', LARGE)))
     rows = [(text, f'at least {least}', f'{got:.1f}', 'missed' if got < least else '') for text, least, got in wanted]

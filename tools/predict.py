@@ -39,12 +39,7 @@ def parse(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     add('--every', type=arguments.count, default=1, help='of videos and recordings, every how many frames (default 1)')
     add('--sensor', type=arguments.side, nargs=2, metavar=('H', 'W'), help='of event recordings that do not say it')
     add('--device', type=arguments.device, help='cpu, cuda:0, ... (default: an accelerator if there is one)')
-    add(
-        '--backend',
-        choices=('torch', 'nnpack', 'onnxruntime', 'openvino'),
-        default='torch',
-        help='what runs the networks',
-    )
+    add('--backend', choices=arguments.BACKENDS, default='torch', help='what runs the networks (default torch)')
     add('--precision', choices=('f32', 'bf16'), default='f32', help='of --backend openvino (default f32)')
     add('--force', action='store_true', help='overwrite files in --out')
     add_cfg_options(parser)

@@ -45,7 +45,8 @@ def compiled(model: nn.Module, backend: str, example: Tensor, precision: str = '
 
     Args:
         model (nn.Module): Stays as it is.
-        backend (str): One of `mmsterf.deploy.BACKENDS`.
+        backend (str): One of `mmsterf.deploy.BACKENDS`, or 'openvino+nnpack': OpenVINO for the backbone, NNPACK for
+            neck and heads.
         example (Tensor): An input of the network, as a data preprocessor gives it: (N, C, H, W), or a sequence. The
             number of images, height and width of later ones are free.
         precision (str): 'f32', or 'bf16' with OpenVINO.
@@ -65,14 +66,18 @@ def compiled(model: nn.Module, backend: str, example: Tensor, precision: str = '
     check_backend(backend, precision)
     places = {parameter.device for parameter in model.parameters()}
     model = (fold_norms(model).float() if backend == 'nnpack' else prepared(model)).cpu()
+    first, _, backend = backend.rpartition('+')
     if not hasattr(model, 'extract_feat'):
-        run = Compiled(model, backend, example, precision)
+        run = Compiled(model, first or backend, example, precision)
         run.differences = {type(model).__name__: run.difference}
         return run
-    heads = _compiled_roi_heads(model, backend, precision)
-    _compile_front(model, backend, example, precision, heads)
+    runs = {}
+    if first:
+        runs[f'backbone in {first}'] = model.backbone = Compiled(model.backbone, first, example, precision)
+    runs.update(_compiled_roi_heads(model, backend, precision))
+    _compile_front(model, backend, example, precision, runs)
     share_regions(model)
-    model.differences = {name: run.difference for name, run in heads.items()}
+    model.differences = {name: run.difference for name, run in runs.items()}
     return model.to(places.pop()) if len(places) == 1 else model
 
 

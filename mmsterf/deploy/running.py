@@ -72,6 +72,9 @@ class Compiled(nn.Module):
                     f'{LARGEST_DIFFERENCE} ({counts})'
                 )
 
+    def __deepcopy__(self, memo: dict) -> 'Compiled':
+        return self  # runtimes cannot be copied, and nothing changes one
+
     def forward(self, x: Tensor):
         arrays = self._run(x.detach().float().cpu().contiguous().numpy())
         return _fill(self._structure, iter([torch.from_numpy(array).to(x) for array in arrays]))

@@ -17,6 +17,8 @@ from .winograd import use_winograd
 
 BACKENDS = ('openvino', 'onnxruntime', 'torch', 'nnpack')
 """Runtimes; 'torch' runs a program of torch.export, 'nnpack' is PyTorch as it is, see `winograd.py`."""
+MIXED = 'openvino+nnpack'
+"""Of whole models: OpenVINO runs the backbone, NNPACK neck and heads."""
 KINDS = {'openvino': 'openvino', 'onnxruntime': 'onnx', 'torch': 'torch'}
 """Formats that they read."""
 PRECISIONS = ('f32', 'bf16')
@@ -25,6 +27,7 @@ PACKAGES = {
     'onnxruntime': {'onnx': 'onnx', 'onnxscript': 'onnx', 'onnxruntime': 'onnx'},
     'torch': {},
     'nnpack': {},
+    MIXED: {'openvino': 'openvino'},
 }
 """What each backend needs, and the extra that has it."""
 
@@ -47,12 +50,12 @@ def check_backend(backend: str, precision: str = 'f32') -> None:
     Raises:
         InvalidInput: With the choices, or the package.
     """
-    if backend not in BACKENDS:
-        raise InvalidInput(f'backend must be one of {", ".join(BACKENDS)}, got {backend!r}')
+    if backend not in PACKAGES:
+        raise InvalidInput(f'backend must be one of {", ".join(PACKAGES)}, got {backend!r}')
     if precision not in PRECISIONS or (precision != 'f32' and backend != 'openvino'):
         raise InvalidInput(f'precision must be f32, or bf16 with openvino; got {precision!r} with {backend}')
-    if backend == 'nnpack' and not torch.backends.nnpack.is_available():
-        raise InvalidInput('nnpack is not in this PyTorch, or not for this processor: take another backend')
+    if 'nnpack' in backend and not torch.backends.nnpack.is_available():
+        raise InvalidInput(f'{backend}: NNPACK is not in this PyTorch, or not for this processor: take another backend')
     for name, extra in PACKAGES[backend].items():
         package(name, extra)
 

@@ -7,6 +7,9 @@ from typing import Callable, Optional
 SEEDS = 2**32 - 1
 """Largest seed that Python, NumPy and PyTorch all take."""
 
+BACKENDS = ('torch', 'nnpack', 'openvino', 'openvino+nnpack', 'onnxruntime')
+"""Choices of --backend: PyTorch as it is, and what `mmsterf.deploy.compiled` takes."""
+
 
 def whole(least: Optional[int] = None, most: Optional[int] = 10**9) -> Callable[[str], int]:
     """Type of whole numbers from `least` to `most`."""

@@ -122,7 +122,7 @@ def test(argv: Optional[Sequence[str]] = None) -> dict:
     parser.add_argument('--fold', action='store_true', help='fold RepConv and batch norms into convolutions first')
     parser.add_argument(
         '--backend',
-        choices=['torch', 'nnpack', 'onnxruntime', 'openvino'],
+        choices=arguments.BACKENDS,
         default='torch',
         help='what runs the networks, folded (nnpack: PyTorch, with faster 3x3 convolutions); data and results are '
         'prepared in PyTorch as ever',

@@ -114,7 +114,7 @@ def test_a_copy_is_run(calls):
 
 def test_absent(monkeypatch):
     monkeypatch.setattr('torch.backends.nnpack.is_available', lambda: False)
-    with pytest.raises(InvalidInput, match='nnpack is not in this PyTorch'):
+    with pytest.raises(InvalidInput, match='NNPACK is not in this PyTorch'):
         check_backend('nnpack')
     with pytest.raises(InvalidInput, match='precision must be f32, or bf16 with openvino'):
         check_backend('nnpack', 'bf16')
