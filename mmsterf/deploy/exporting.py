@@ -11,6 +11,7 @@ from typing import Optional
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
+from torch.fx.experimental import _config
 
 from mmsterf.errors import InvalidInput
 
@@ -34,7 +35,9 @@ def export_program(network: nn.Module, example: Tensor, dynamic: str = 'none') -
     axes = {'none': (), 'batch': (batch,), 'size': (batch, batch + 2, batch + 3)}[dynamic]
     shapes = (dict.fromkeys(axes, Dim.AUTO),) if axes else None
     try:
-        with torch.no_grad(), warnings.catch_warnings():
+        # Else each map that is one pixel high or wide for the example is so in the graph at any size, as is what one
+        # image would broadcast to. PyTorch's own way to ONNX sets the same.
+        with torch.no_grad(), warnings.catch_warnings(), _config.patch(backed_size_oblivious=True):
             warnings.simplefilter('ignore')
             program = torch.export.export(network, (example,), dynamic_shapes=shapes)
     except Exception as error:
@@ -95,30 +98,35 @@ def write(program: ExportedProgram, kind: str, file: Path, names: Optional[list]
 def _write_onnx(program: ExportedProgram, file: Path, names: Optional[list]) -> None:
     onnx = package('onnx', 'onnx')
     package('onnxscript', 'onnx')
-    # The exporter's optimiser makes Clip of the neurons, but can leave nodes out of order where sizes are free.
-    for optimize in (True, False):
-        model = _onnx_program(program, names, optimize)
-        model.save(str(file))
-        try:
-            onnx.checker.check_model(str(file), full_check=True)
-            break
-        except onnx.checker.ValidationError as error:
-            if not optimize:
-                text = ' '.join(str(error).split())[:300]
-                raise InvalidInput(f'the network is no valid ONNX graph: {text}') from error
+    model = _onnx_program(program, names)
+    _keep_constants(model.model.graph)
+    model.save(str(file))
+    try:
+        onnx.checker.check_model(str(file), full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise InvalidInput(f'the network is no valid ONNX graph: {" ".join(str(error).split())[:300]}') from error
     foreign = sorted({node.domain for node in onnx.load(str(file), load_external_data=False).graph.node} - {''})
     if foreign:
         raise InvalidInput(f'the graph has operators of {", ".join(foreign)}, which are not standard ones of ONNX')
 
 
-def _onnx_program(program: ExportedProgram, names: Optional[list], optimize: bool):
+def _keep_constants(graph) -> None:
+    """Give a graph the constants of its nodes that PyTorch's optimiser loses.
+
+    Where two neurons fire at one map, it gives the bounds of both one name, and keeps one of them.
+    """
+    for value in (value for node in graph for value in node.inputs if value is not None):
+        if value.const_value is not None and value.producer() is None and not value.is_initializer():
+            graph.register_initializer(value)
+
+
+def _onnx_program(program: ExportedProgram, names: Optional[list]):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             return torch.onnx.export(
                 copy.deepcopy(program),
                 dynamo=True,
-                optimize=optimize,
                 opset_version=OPSET,
                 input_names=['input'],
                 output_names=names,
