@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.fx.experimental import _config
+from torch.utils._sympy.numbers import int_oo
 
 from mmsterf.errors import InvalidInput
 
@@ -31,13 +32,10 @@ def export_program(network: nn.Module, example: Tensor, dynamic: str = 'none') -
     Raises:
         InvalidInput: Names the operation that cannot be exported.
     """
-    batch = example.dim() - 4  # behind the time steps of a sequence
-    axes = {'none': (), 'batch': (batch,), 'size': (batch, batch + 2, batch + 3)}[dynamic]
+    axes = _free_axes(example, dynamic)
     shapes = (dict.fromkeys(axes, Dim.AUTO),) if axes else None
     try:
-        # Else each map that is one pixel high or wide for the example is so in the graph at any size, as is what one
-        # image would broadcast to. PyTorch's own way to ONNX sets the same.
-        with torch.no_grad(), warnings.catch_warnings(), _config.patch(backed_size_oblivious=True):
+        with torch.no_grad(), warnings.catch_warnings(), _free_of_ones():
             warnings.simplefilter('ignore')
             program = torch.export.export(network, (example,), dynamic_shapes=shapes)
     except Exception as error:
@@ -45,6 +43,42 @@ def export_program(network: nn.Module, example: Tensor, dynamic: str = 'none') -
         name = type(getattr(network, 'model', network)).__name__
         raise InvalidInput(f'{name} cannot be exported{_line(error)}: {" ".join(reason.split())[:300]}') from error
     return program
+
+
+def _free_of_ones():
+    """Sizes of 1 stay free in a trace.
+
+    Else what is one image, or one pixel high or wide, for the example is so in the graph for any input. PyTorch's own
+    way to ONNX sets the same.
+    """
+    return _config.patch(backed_size_oblivious=True)
+
+
+def _free_axes(example: Tensor, dynamic: str) -> dict:
+    """Axes of an input that are to be free, and what they are."""
+    batch = example.dim() - 4  # behind the time steps of a sequence
+    axes = {batch: 'number of images', batch + 2: 'height', batch + 3: 'width'}
+    return {axis: axes[axis] for axis in {'none': (), 'batch': (batch,), 'size': axes}[dynamic]}
+
+
+def check_free(program: ExportedProgram, dynamic: str) -> None:
+    """Refuse a graph that holds for some sizes alone, because the module's code decides by them.
+
+    Args:
+        program (ExportedProgram): From `export_program`.
+        dynamic (str): What was to be free.
+
+    Raises:
+        InvalidInput: Names the axis, and for what the graph holds.
+    """
+    (name,) = program.graph_signature.user_inputs
+    x = next(node.meta['val'] for node in program.graph.nodes if node.name == name)
+    for axis, what in _free_axes(x, dynamic).items():
+        size = x.shape[axis]
+        span = None if isinstance(size, int) else program.range_constraints.get(size.node.expr)
+        least, most = (size, size) if span is None else (span.lower, span.upper)
+        if most != int_oo:
+            raise InvalidInput(f'the graph is not free: it holds where the {what} is {least} to {most} alone')
 
 
 def _line(error: Exception) -> str:
@@ -144,7 +178,8 @@ def convert(program: ExportedProgram):
     """
     ov = package('openvino', 'openvino')
     try:
-        return ov.convert_model(program)
+        with _free_of_ones():  # it traces the program again
+            return ov.convert_model(program)
     except Exception as error:
         raise InvalidInput(f'OpenVINO cannot express the network: {_operations(error)}') from error
 

@@ -27,6 +27,7 @@ from small_models import ROOT, build, config
 
 from mmsterf.deploy import FORMATS, count_by_count, export_program, networks, prepared, runtime, write
 from mmsterf.deploy.comparing import difference
+from mmsterf.deploy.exporting import check_free
 from mmsterf.deploy.runtimes import backend_of
 
 SIZES = ((3, 64, 96), (1, 96, 64), (2, 50, 70))
@@ -82,7 +83,9 @@ def export(network, kind: str, folder: Path, regions: bool) -> Found:
     """
     first, *others = ((n,) if regions else (n, size) for n, *size in SIZES)
     example, free = network.example(*first), 'batch' if regions else 'size'
-    file = write(export_program(network.eval(), example, free), kind, folder / f'network{FORMATS[kind]}')
+    program = export_program(network.eval(), example, free)
+    check_free(program, free)
+    file = write(program, kind, folder / f'network{FORMATS[kind]}')
     run = runtime(file, backend_of(file))
     found, odd = Found(), []
     for shape in (first, *others):

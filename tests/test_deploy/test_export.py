@@ -10,12 +10,14 @@ import pytest
 import torch
 
 from mmsterf.deploy import compiled, export_program, networks, prepared, write
+from mmsterf.deploy.exporting import check_free
+from mmsterf.deploy.runtimes import PACKAGES
 from mmsterf.errors import InvalidInput
 from mmsterf.models import MetaSDT, SpikeDrivenTransformer
 from mmsterf.models.lif_attention import SSA, MaskSDSA, TokenAttention
 from mmsterf.models.pixel_product import PixelProduct
 from mmsterf.models.sdsa import SDSA, RepSDSA
-from mmsterf.snn import fold_norms
+from mmsterf.snn import ILIF, fold_norms
 
 ROOT = Path(__file__).parents[2]
 SMALL = {'embed_dims': (8, 8, 8, 8), 'depths': (1, 1, 1, 1, 1)}
@@ -103,6 +105,36 @@ def test_onnx_is_standard_and_runs_without_torch(tmp_path):
             np.testing.assert_allclose(found[f'arr_{i}.{j}'], expected.detach(), rtol=1e-5, atol=1e-5)
 
 
+class OneMap(torch.nn.Module):
+    """Neurons that fire at one map, one of them over two steps; the map is 1 pixel high at 64x96."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 4, 3, stride=64, padding=1)
+        kinds = dict(max_count=4), dict(max_count=2), dict(time_steps=2)
+        self.neurons = torch.nn.ModuleList(ILIF(normalize=False, **kind) for kind in kinds)
+
+    def forward(self, x: torch.Tensor) -> tuple:
+        y = 3 * self.conv(x)
+        return tuple(neuron(y) for neuron in self.neurons)
+
+
+@pytest.mark.parametrize('backend', ['openvino', 'onnxruntime', 'torch'])
+def test_maps_of_one_pixel_in_the_example_are_free(backend):
+    """A size of 1 is no constant of the graph; and the bounds of all neurons are in it."""
+    for package in PACKAGES[backend]:
+        pytest.importorskip(package)
+    model = OneMap().eval()
+    other = compiled(model, backend, torch.randn(2, 3, 64, 96))
+    for shape, size in (((4, 3, 64, 96), (1, 2)), ((2, 3, 130, 200), (3, 4)), ((6, 3, 20, 30), (1, 1))):
+        x = 4 * torch.randn(shape)
+        expected = model(x)
+        assert expected[0].amax() > expected[1].amax() > 0
+        for found, value in zip(other(x), expected, strict=True):
+            assert found.shape[-2:] == size
+            torch.testing.assert_close(found, value.detach(), rtol=1e-5, atol=1e-5)
+
+
 def export(*args, cwd: Path) -> subprocess.CompletedProcess:
     command = [sys.executable, str(ROOT / 'tools/deployment/export.py'), *map(str, args)]
     return subprocess.run(command, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -184,3 +216,19 @@ def test_what_cannot_be_traced_is_named():
         InvalidInput, match=r'^Looking cannot be exported, for `return \(x if x.sum.*`.*: Could not guard'
     ):
         export_program(Looking().eval(), torch.rand(2, 3, 8, 8))
+
+
+class Deciding(torch.nn.Module):
+    """A function that asks for a size."""
+
+    def forward(self, x: torch.Tensor) -> tuple:
+        return (x[..., :4, :] if x.shape[2] <= 64 else x,)
+
+
+def test_sizes_that_a_graph_does_not_hold_for_are_named():
+    program = export_program(Deciding().eval(), torch.rand(2, 3, 32, 48), 'size')
+    check_free(program, 'batch')
+    with pytest.raises(InvalidInput, match='it holds where the height is 0 to 64 alone'):
+        check_free(program, 'size')
+    with pytest.raises(InvalidInput, match='it holds where the number of images is 2 to 2 alone'):
+        check_free(export_program(Deciding().eval(), torch.rand(2, 3, 32, 48)), 'size')

@@ -85,6 +85,7 @@ def _export(network, file: Path, args: argparse.Namespace, cfg, name: str) -> st
 
     from mmsterf.deploy import count_by_count, export_program, runtime, write
     from mmsterf.deploy.description import describe
+    from mmsterf.deploy.exporting import check_free
     from mmsterf.deploy.runtimes import backend_of
     from mmsterf.erf import replace_file
 
@@ -94,6 +95,7 @@ def _export(network, file: Path, args: argparse.Namespace, cfg, name: str) -> st
         expected = [value.numpy() for value in network(example)]
     facts = describe(network, expected, name, args.part, dynamic, args.config, args.checkpoint, cfg)
     program = export_program(network, example, dynamic)
+    check_free(program, dynamic)
     write(program, args.format, file, [output['name'] for output in facts['outputs']])
     text = json.dumps(facts, indent=1) + '\n'
     replace_file(file.with_suffix('.json'), lambda part: part.write_text(text))
