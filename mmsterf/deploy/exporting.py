@@ -35,9 +35,10 @@ def export_program(network: nn.Module, example: Tensor, dynamic: str = 'none') -
     axes = _free_axes(example, dynamic)
     shapes = (dict.fromkeys(axes, Dim.AUTO),) if axes else None
     try:
-        with torch.no_grad(), warnings.catch_warnings(), _free_of_ones():
-            warnings.simplefilter('ignore')
-            program = torch.export.export(network, (example,), dynamic_shapes=shapes)
+        program = _traced(network, example, shapes)
+        if _limits(program, axes):
+            with _free_of_ones():
+                program = _traced(network, example, shapes)
     except Exception as error:
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         name = type(getattr(network, 'model', network)).__name__
@@ -45,11 +46,18 @@ def export_program(network: nn.Module, example: Tensor, dynamic: str = 'none') -
     return program
 
 
+def _traced(network: nn.Module, example: Tensor, shapes: Optional[tuple]) -> ExportedProgram:
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        return torch.export.export(network, (example,), dynamic_shapes=shapes)
+
+
 def _free_of_ones():
     """Sizes of 1 stay free in a trace.
 
     Else what is one image, or one pixel high or wide, for the example is so in the graph for any input. PyTorch's own
-    way to ONNX sets the same.
+    way to ONNX sets the same. Not always, because `torch.export` then refuses other inputs of size 1 where the order in
+    memory was looked at.
     """
     return _config.patch(backed_size_oblivious=True)
 
@@ -71,14 +79,26 @@ def check_free(program: ExportedProgram, dynamic: str) -> None:
     Raises:
         InvalidInput: Names the axis, and for what the graph holds.
     """
+    x = _input(program)
+    for what, (least, most) in _limits(program, _free_axes(x, dynamic)).items():
+        raise InvalidInput(f'the graph is not free: it holds where the {what} is {least} to {most} alone')
+
+
+def _input(program: ExportedProgram) -> Tensor:
     (name,) = program.graph_signature.user_inputs
-    x = next(node.meta['val'] for node in program.graph.nodes if node.name == name)
-    for axis, what in _free_axes(x, dynamic).items():
-        size = x.shape[axis]
+    return next(node.meta['val'] for node in program.graph.nodes if node.name == name)
+
+
+def _limits(program: ExportedProgram, axes: dict) -> dict:
+    """The least and the largest size that a program takes, of axes that it does not leave free, by what they are."""
+    found, shape = {}, _input(program).shape
+    for axis, what in axes.items():
+        size = shape[axis]
         span = None if isinstance(size, int) else program.range_constraints.get(size.node.expr)
         least, most = (size, size) if span is None else (span.lower, span.upper)
         if most != int_oo:
-            raise InvalidInput(f'the graph is not free: it holds where the {what} is {least} to {most} alone')
+            found[what] = least, most
+    return found
 
 
 def _line(error: Exception) -> str:
