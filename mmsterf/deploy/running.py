@@ -57,15 +57,15 @@ class Compiled(nn.Module):
         network = Network(model, function, tuple(example.shape[-3:])).eval()
         example = example.detach().cpu().float()
         batch = example.dim() - 4
-        # With one image an exported graph would be one of one image.
-        pair = example if example.shape[batch] > 1 else torch.cat([example, example], batch)
+        if example.shape[batch] == 1 and backend != 'nnpack':  # an exported graph would be one of one image
+            example = torch.cat([example, example], batch)
         with torch.no_grad():
-            expected = function(model, pair)
+            expected = function(model, example)
         self._structure = _structure(expected)
-        self._run = started(network, pair, backend, free, precision)
-        self.difference = difference(self(pair), expected)
+        self._run = started(network, example, backend, free, precision)
+        self.difference = difference(self(example), expected)
         if precision == 'f32' and not self.difference <= LARGEST_DIFFERENCE:
-            (counts,) = count_by_count(network, [pair], backend, free)
+            (counts,) = count_by_count(network, [example], backend, free)
             if not counts.explains(LARGEST_DIFFERENCE):
                 raise InvalidInput(
                     f'{type(model).__name__} in {backend} differs from PyTorch by {self.difference:.2g}, more than '
