@@ -208,7 +208,8 @@ def options() -> Iterator[Case]:
             yield Case(f'option: {text}', 'test', ['detection.py', 'good.pth', *arguments[1:]], names)
         if 'num_classes' in text or 'data_root' in text or 'std' in text:
             continue
-        for tool in (ENERGY, ST_ERF) if 'default_scope' not in text else ():  # which take any config
+        # They take any config; fields of the stages do not ask for the neck.
+        for tool in () if 'default_scope' in text else (ENERGY,) if 'neck' in text else (ENERGY, ST_ERF):
             yield Case(f'option: {text}', *_with(tool, '--cfg-options', *words), names)
     yield Case('option: with spaces', *_with(TRAIN, '--cfg-options', 'train_cfg.max_epochs', '=', '2'), ())
 
@@ -501,7 +502,7 @@ def arguments() -> Iterator[Case]:
     ):
         yield Case('arguments: an unknown flag', tool, ['--nowhere'], ('--nowhere', 'required'))
     for tool in ('train', 'test', ENERGY[0], ST_ERF[0], CONVERT[0], COUNT[0], 'misc/check_data'):
-        yield Case('arguments: none', tool, [], ('required',))
+        yield Case('arguments: none', tool, [], ('required', 'no model'))
     yield Case('arguments: --resume of weights alone', *_with(TRAIN, '--resume', 'weights.pth'), ('weights.pth',))
     yield Case('arguments: --auto-scale-lr', *_with(SEG_TRAIN, '--auto-scale-lr'), ('auto_scale_lr',))
     yield Case('arguments: a task', 'demo', ['--task', 'cls'], ('cls',))
