@@ -1,6 +1,7 @@
 """A network as a `torch.export` program, and that as a file."""
 
 import copy
+import logging
 import os
 import re
 import traceback
@@ -197,10 +198,15 @@ def convert(program: ExportedProgram):
         InvalidInput: If OpenVINO is absent or lacks an operation.
     """
     ov = package('openvino', 'openvino')
+    root = logging.getLogger()
+    before = root.level, root.filters[:], root.handlers[:]
     try:
         with _free_of_ones():  # it traces the program again
             return ov.convert_model(program)
     except Exception as error:
+        # OpenVINO silences the root logger meanwhile, and brings it back only where it succeeds.
+        root.setLevel(before[0])
+        root.filters[:], root.handlers[:] = before[1:]
         raise InvalidInput(f'OpenVINO cannot express the network: {_operations(error)}') from error
 
 

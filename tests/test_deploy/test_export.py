@@ -1,6 +1,7 @@
 """Exported networks against PyTorch: formats, parts, sizes; a process without torch; bad input."""
 
 import json
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -205,10 +206,12 @@ class Looking(torch.nn.Module):
 @pytest.mark.parametrize('kind', ['onnx', 'openvino'])
 def test_operations_that_a_runtime_lacks_are_named(kind, tmp_path):
     pytest.importorskip(kind)
-    program = export_program(Bessel().eval(), torch.rand(2, 3, 8, 8))
+    program, root = export_program(Bessel().eval(), torch.rand(2, 3, 8, 8)), logging.getLogger()
+    before = root.level, root.filters[:], root.handlers[:]
     with pytest.raises(InvalidInput, match=r'cannot express the network: it has no (prims|aten)\.\w*i0e') as caught:
         write(program, kind, tmp_path / 'x')
     assert len(str(caught.value).splitlines()) == 1 and not list(tmp_path.iterdir())
+    assert (root.level, root.filters, root.handlers) == before, 'warnings are heard again'
 
 
 def test_what_cannot_be_traced_is_named():
