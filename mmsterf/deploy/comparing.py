@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mmsterf.snn import NEURONS, fold, unfold
 
-from .parts import Network, flat
+from .parts import Network, distinct, flat
 from .runtimes import started
 
 EDGE = 1e-4
@@ -63,7 +63,7 @@ class WithSpikes(nn.Module):
         handles = [n.register_forward_hook(lambda _, __, y: found.append(y)) for n in neurons(self.network)]
         try:
             y = self.network(x)
-            return (*found, *y)
+            return distinct((*found, *y))
         finally:
             for handle in handles:
                 handle.remove()

@@ -1,6 +1,6 @@
 """What of a model becomes a network of its own: tensors in, a flat tuple of tensors out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Callable, Optional
 
 import torch
@@ -43,7 +43,7 @@ class Network(nn.Module):
         self.model, self.function, self.shape, self.steps, self.copies = model, function, shape, steps, copies
 
     def forward(self, x: Tensor) -> tuple:
-        return tuple(flat(self.function(self.model, x)))
+        return distinct(flat(self.function(self.model, x)))
 
     def example(self, number: int, size: Optional[tuple] = None) -> Tensor:
         """A random input of so many images, sequences or regions, with another (H, W) if given."""
@@ -58,6 +58,14 @@ def flat(value) -> Iterator[Tensor]:
     else:
         for item in value:
             yield from flat(item)
+
+
+def distinct(values: Iterable) -> tuple:
+    """Tensors, those that come again as copies: OpenVINO's converter takes no output twice."""
+    found = []
+    for value in values:
+        found.append(value + 0 if any(value is other for other in found) else value)
+    return tuple(found)
 
 
 def _features(model: nn.Module, x: Tensor) -> tuple:

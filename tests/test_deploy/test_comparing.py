@@ -78,6 +78,17 @@ def test_spikes_are_exported(backend):
         assert found.counts == x.numel() * 11 // 3 and not found.wrong and found.difference < 1e-6
 
 
+@pytest.mark.parametrize('steps', [1, 2])
+def test_spikes_may_be_outputs_themselves(steps):
+    """OpenVINO's converter takes no output twice: neither spikes and outputs in one, nor an output that comes again."""
+    pytest.importorskip('openvino')
+    network = chain(steps)
+    network.function = lambda m, x: 2 * (m[0](x), m[0].neuron(x))
+    inputs = [2 * torch.rand(2 * n, 3, *size) for n, *size in ((2, 6, 6), (3, 8, 5))]
+    for x, found in zip(inputs, count_by_count(network, inputs, 'openvino', 'size')):
+        assert found.counts == 2 * x.numel() and not found.wrong and found.difference < 1e-6
+
+
 @pytest.mark.parametrize('near', [True, False])
 def test_compiled_takes_edges_and_nothing_else(near, monkeypatch):
     """A runtime that takes 2.5 - 1e-6 for 2.5 + 1e-6 is right; one that takes it for 4 is not."""
