@@ -70,8 +70,9 @@ class WithSpikes(nn.Module):
 
 
 def neurons(network: nn.Module) -> list:
-    """All its neurons."""
-    return [module for module in network.modules() if isinstance(module, tuple(NEURONS.values()))]
+    """All its neurons, each once: a trace sees a shared one as several modules, whose hooks are the same."""
+    found = (module for module in network.modules() if isinstance(module, tuple(NEURONS.values())))
+    return list({id(module._forward_hooks): module for module in found}.values())
 
 
 def difference(found, expected) -> float:

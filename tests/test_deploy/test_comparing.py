@@ -89,6 +89,17 @@ def test_spikes_may_be_outputs_themselves(steps):
         assert found.counts == 2 * x.numel() and not found.wrong and found.difference < 1e-6
 
 
+@pytest.mark.parametrize('backend', BACKENDS)
+def test_a_shared_neuron_is_heard_once_a_call(backend):
+    for package in PACKAGES[backend]:
+        pytest.importorskip(package)
+    network = chain()
+    network.model[1].neuron = network.model[0].neuron
+    x = 2 * torch.rand(2, 3, 6, 6)
+    (found,) = count_by_count(network, [x], backend)
+    assert found.counts == x.numel() * 11 // 3 and not found.wrong and found.difference < 1e-6
+
+
 @pytest.mark.parametrize('near', [True, False])
 def test_compiled_takes_edges_and_nothing_else(near, monkeypatch):
     """A runtime that takes 2.5 - 1e-6 for 2.5 + 1e-6 is right; one that takes it for 4 is not."""
