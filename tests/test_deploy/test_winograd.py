@@ -12,7 +12,9 @@ from torch import nn
 from mmsterf.deploy import check_backend, compiled, count_by_count, inputs_of, networks
 from mmsterf.deploy.comparing import difference
 from mmsterf.deploy.running import Compiled
+from mmsterf.deploy.runtimes import PACKAGES
 from mmsterf.deploy.winograd import use_winograd
+from mmsterf.engine import arguments
 from mmsterf.errors import InvalidInput
 from mmsterf.snn import fold_norms
 
@@ -118,3 +120,7 @@ def test_absent(monkeypatch):
         check_backend('nnpack')
     with pytest.raises(InvalidInput, match='precision must be f32, or bf16 with openvino'):
         check_backend('nnpack', 'bf16')
+
+
+def test_tools_offer_what_can_be_compiled():
+    assert sorted(arguments.BACKENDS) == sorted(PACKAGES)
