@@ -30,11 +30,12 @@ lint: $(READY)
 	$(VENV)/bin/ruff format --check .
 
 # make test DEVICE=cuda: what a GPU computes differently (kernels, heads) is compared with the CPU there.
-# WORKERS files of tests at a time; a file's tests stay together, for what they share.
+# WORKERS files of tests at a time; a file's tests stay together, for what they share. A worker that dies is not
+# replaced: with a file's tests kept together, pytest-xdist waits for ever then.
 DEVICE ?= cpu
 WORKERS ?= 2
 test: lint
-	OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses $(WORKERS) --dist loadfile --device $(DEVICE)
+	OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses $(WORKERS) --dist loadfile --max-worker-restart 0 --device $(DEVICE)
 
 # Bad inputs of every tool; the last line is the pass rate. `make test` runs a sample of them.
 fuzz: $(READY)

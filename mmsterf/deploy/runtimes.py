@@ -1,6 +1,7 @@
 """Runtimes: each takes a file or a program, and gives a function from an array to a list of arrays."""
 
 import copy
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Callable, Optional, Union
@@ -114,13 +115,24 @@ def load_openvino(source, threads: int, precision: str) -> Callable:
     ov = package('openvino', 'openvino')
     model = convert(source) if isinstance(source, ExportedProgram) else source
     settings = {'INFERENCE_NUM_THREADS': threads, 'INFERENCE_PRECISION_HINT': precision}
-    request = ov.Core().compile_model(model, 'CPU', settings).create_infer_request()
+    request = _core(ov).compile_model(model, 'CPU', settings).create_infer_request()
 
     def run(*arrays: np.ndarray) -> list:
         # Copied: the next call writes to the same memory.
         return [np.array(value) for value in request.infer([np.ascontiguousarray(x) for x in arrays]).values()]
 
     return run
+
+
+@cache
+def _core(ov):
+    """OpenVINO's Core, one for the process, which is never let go.
+
+    Each gives the thread another stack for signal handlers, and gives back the one that it found when it goes: of two
+    that go in the order in which they came, the second gives back the stack of the first, whose memory is gone. The
+    next signal with a handler (Ctrl-C, the end of a data loader's process) is a segmentation fault then.
+    """
+    return ov.Core()
 
 
 def load_onnxruntime(source, threads: int, precision: str) -> Callable:
