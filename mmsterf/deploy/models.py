@@ -11,7 +11,7 @@ from mmsterf.snn import fold_norms
 
 from .parts import dense_head, prepared, roi_heads
 from .regions import share_regions
-from .running import Compiled
+from .running import Compiled, fastest
 from .runtimes import check_backend
 
 
@@ -21,6 +21,18 @@ class _Maps(tuple):
     dense = None
 
 
+class _Hidden:
+    """In the place of maps that stay in the runtime: what the dense head made of them alone."""
+
+    def __init__(self, dense) -> None:
+        self.dense = dense
+
+    def __getitem__(self, *_):
+        raise InvalidInput('the maps of a compiled segmentor stay in the runtime: compile its backbone to have them')
+
+    __iter__ = __len__ = __getitem__
+
+
 class _Front(nn.Module):
     """In the place of a backbone: all that runs on whole images, as one network."""
 
@@ -28,8 +40,10 @@ class _Front(nn.Module):
         super().__init__()
         self.run = run
 
-    def forward(self, x: Tensor) -> _Maps:
+    def forward(self, x: Tensor):
         maps, dense = self.run(x)
+        if not maps:
+            return _Hidden(dense)
         maps = _Maps(maps)
         maps.dense = dense
         return maps
@@ -45,8 +59,8 @@ def compiled(model: nn.Module, backend: str, example: Tensor, precision: str = '
 
     Args:
         model (nn.Module): Stays as it is.
-        backend (str): One of `mmsterf.deploy.BACKENDS`, or 'openvino+nnpack': OpenVINO for the backbone, NNPACK for
-            neck and heads.
+        backend (str): One of `mmsterf.deploy.BACKENDS`, or 'openvino+nnpack': OpenVINO for the backbone, and for neck
+            and heads that or NNPACK, what is faster here; `differences` has which.
         example (Tensor): An input of the network, as a data preprocessor gives it: (N, C, H, W), or a sequence. The
             number of images, height and width of later ones are free.
         precision (str): 'f32', or 'bf16' with OpenVINO.
@@ -66,50 +80,54 @@ def compiled(model: nn.Module, backend: str, example: Tensor, precision: str = '
     check_backend(backend, precision)
     places = {parameter.device for parameter in model.parameters()}
     model = (fold_norms(model).float() if backend == 'nnpack' else prepared(model)).cpu()
-    first, _, backend = backend.rpartition('+')
+    backends = backend.split('+')
     if not hasattr(model, 'extract_feat'):
-        run = Compiled(model, first or backend, example, precision)
+        run = Compiled(model, backends[0], example, precision)
         run.differences = {type(model).__name__: run.difference}
         return run
-    runs = {}
-    if first:
-        runs[f'backbone in {first}'] = model.backbone = Compiled(model.backbone, first, example, precision)
-    runs.update(_compiled_roi_heads(model, backend, precision))
-    _compile_front(model, backend, example, precision, runs)
+    runs = _compiled_roi_heads(model, backends, precision)
+    runs.update(_compiled_front(model, backends, example, precision))
     share_regions(model)
     model.differences = {name: run.difference for name, run in runs.items()}
     return model.to(places.pop()) if len(places) == 1 else model
 
 
-def _compile_front(model: nn.Module, backend: str, example: Tensor, precision: str, done: dict) -> None:
+def _compiled_front(model: nn.Module, backends: list, example: Tensor, precision: str) -> dict:
+    """Let the runtime run all that looks at whole images, and return what runs it by name."""
     name = dense_head(model, needed=False)
     head = getattr(model, name) if name else None
+    logits_alone = name == 'decode_head'
 
     def function(m: nn.Module, x: Tensor) -> tuple:
         maps = m.extract_feat(x)
-        return maps, (getattr(m, name)(maps) if name else ())
+        return (() if logits_alone else maps), (getattr(m, name)(maps) if name else ())
 
-    run = Compiled(model, backend, example, precision, function)
-    parts = ['backbone', *(['neck'] if getattr(model, 'with_neck', False) else []), *([name] if name else [])]
-    done[' + '.join(parts)] = run
-    model.backbone = _Front(run)
+    # Resizing and comparing logits, and RoIAlign, go through all channels of a pixel.
+    settings = dict(function=function, channels_last=logits_alone or hasattr(model, 'roi_head'))
+    behind = [*(['neck'] if getattr(model, 'with_neck', False) else []), *([name] if name else [])]
+    runs = {' + '.join(['backbone', *behind]): Compiled(model, backends[0], example, precision, **settings)}
+    if len(backends) > 1:
+        run, (part, whole) = Compiled(model.backbone, backends[0], example, precision), runs.popitem()
+        model.backbone = run
+        rest = Compiled(model, backends[1], example, precision, **settings)
+        if fastest({part: whole, 'rest': rest}, example) == part:
+            runs = {f'{part} in {backends[0]}': whole}
+        else:
+            runs = {f'backbone in {backends[0]}': run, f'{" + ".join(behind)} in {backends[1]}': rest}
+    *_, last = runs.values()
+    model.backbone = _Front(last)
     if getattr(model, 'with_neck', False):
         model.neck = nn.Identity()
-    if name == 'decode_head':
-        head.forward = _logits
-        model.postprocess_result = partial(_postprocess, model.postprocess_result)
-    elif head is not None:
+    if head is not None:
         head.forward = _dense
+    if logits_alone:
+        model.postprocess_result = partial(_postprocess, model.postprocess_result)
+    return runs
 
 
-def _dense(maps: _Maps, *_):
+def _dense(maps, *_):
     """The dense head's outputs, which came with the maps."""
     return maps.dense
-
-
-def _logits(maps: _Maps, *_) -> Tensor:
-    """A segmentor's logits, those of a pixel side by side: PyTorch resizes and compares them faster so."""
-    return maps.dense.contiguous(memory_format=torch.channels_last)
 
 
 def _postprocess(plain: Callable, logits: Tensor, samples: Optional[list] = None) -> list:
@@ -127,14 +145,22 @@ def _has_its_size(meta: dict, size: tuple) -> bool:
     return tuple(meta.get('ori_shape', ())[:2]) == tuple(size) and not any(padding) and not meta.get('flip')
 
 
-def _compiled_roi_heads(model: nn.Module, backend: str, precision: str) -> dict:
+def _compiled_roi_heads(model: nn.Module, backends: list, precision: str) -> dict:
     """Let the runtime run each RoI head, and return what runs them by name."""
     found = {}
     for name, (head, shape, time_steps) in roi_heads(model).items():
         example = torch.randn(2 * time_steps, *shape)
-        found[name] = Compiled(head, backend, example, precision, free='batch')
-        head.forward = _unless_empty(found[name], head.forward)
+        runs = {backend: Compiled(head, backend, example, precision, free='batch') for backend in backends}
+        chosen = fastest(runs, torch.randn(_regions(model, name) * time_steps, *shape))
+        found[f'{name} in {chosen}' if len(runs) > 1 else name] = runs[chosen]
+        head.forward = _unless_empty(runs[chosen], head.forward)
     return found
+
+
+def _regions(model: nn.Module, name: str) -> int:
+    """How many regions a RoI head sees at most: proposals, or objects that have masks."""
+    settings = (getattr(model, 'test_cfg', None) or {}).get('rcnn' if 'mask' in name else 'rpn') or {}
+    return settings.get('max_per_img', 100)
 
 
 def _unless_empty(run: Callable, plain: Callable) -> Callable:

@@ -1,5 +1,6 @@
 """A module whose tensors go through another runtime."""
 
+import time
 from typing import Callable, Optional
 
 import torch
@@ -14,6 +15,8 @@ from .runtimes import started
 LARGEST_DIFFERENCE = 0.01
 """Of a network's outputs from PyTorch's, relative (Euclidean norms). Rounding alone gives 1e-6; what differs by more is
 looked at count by count."""
+TRIALS = 3
+"""Times that each of several runtimes runs an example, until the fastest is chosen."""
 
 
 class Compiled(nn.Module):
@@ -29,6 +32,8 @@ class Compiled(nn.Module):
         precision (str): 'f32', or 'bf16' with OpenVINO.
         function (Callable, optional): ``function(model, x)``, to nested tuples of tensors; calls the model by default.
         free (str): Which axes of later inputs are free, see `export_program`.
+        channels_last (bool): Whether maps (N, C, H, W) leave the runtime with the channels of a pixel side by side, as
+            what comes behind reads them.
 
     Attributes:
         difference (float): Of the outputs for the example from PyTorch's, as `difference` has it.
@@ -46,6 +51,7 @@ class Compiled(nn.Module):
         precision: str = 'f32',
         function: Optional[Callable] = None,
         free: str = 'size',
+        channels_last: bool = False,
     ) -> None:
         super().__init__()
         if not isinstance(example, Tensor) or example.dim() not in (4, 5):
@@ -54,7 +60,11 @@ class Compiled(nn.Module):
                 + (f' {tuple(example.shape)}' if isinstance(example, Tensor) else '')
             )
         function = function or (lambda m, x: m(x))
-        network = Network(model, function, tuple(example.shape[-3:])).eval()
+        self._channels_last = channels_last
+        written = (
+            (lambda m, x: _each_map(lambda y: y.permute(0, 2, 3, 1), function(m, x))) if channels_last else function
+        )
+        network = Network(model, written, tuple(example.shape[-3:])).eval()
         example = example.detach().cpu().float()
         batch = example.dim() - 4
         if example.shape[batch] == 1 and backend != 'nnpack':  # an exported graph would be one of one image
@@ -77,7 +87,35 @@ class Compiled(nn.Module):
 
     def forward(self, x: Tensor):
         arrays = self._run(x.detach().float().cpu().contiguous().numpy())
-        return _fill(self._structure, iter([torch.from_numpy(array).to(x) for array in arrays]))
+        found = _fill(self._structure, iter([torch.from_numpy(array).to(x) for array in arrays]))
+        return _each_map(_channels_first, found) if self._channels_last else found
+
+
+def fastest(runs: dict, example: Tensor) -> str:
+    """Which of several `Compiled` takes an example in the least time here; of one alone, its name."""
+    if len(runs) == 1:
+        return next(iter(runs))
+    least = dict.fromkeys(runs, float('inf'))
+    with torch.inference_mode():
+        for run in runs.values():
+            run(example)
+        for name, run in TRIALS * list(runs.items()):  # in turns: others may use the machine for a while
+            start = time.perf_counter()
+            run(example)
+            least[name] = min(least[name], time.perf_counter() - start)
+    return min(least, key=least.get)
+
+
+def _each_map(change: Callable, value):
+    """Change maps (four axes) in nested tuples and lists; other tensors stay as they are."""
+    if isinstance(value, Tensor):
+        return change(value) if value.dim() == 4 else value
+    return type(value)(_each_map(change, item) for item in value)
+
+
+def _channels_first(x: Tensor) -> Tensor:
+    """(N, H, W, C) as (N, C, H, W); copied where PyTorch ran it, whose channels do not lie side by side yet."""
+    return x.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
 
 
 def _structure(value):

@@ -44,7 +44,8 @@ def _fits(conv: nn.Conv2d) -> bool:
 def _convolve(plain: Callable, x: Tensor, weight: Tensor, bias: Optional[Tensor]) -> Tensor:
     """In the place of `nn.Conv2d._conv_forward`."""
     usual = x.dim() != 4 or x.device.type != 'cpu' or not x.dtype == weight.dtype == torch.float32
-    if usual or torch.compiler.is_compiling():
+    # Asking is what starts NNPACK, once in each process.
+    if usual or torch.compiler.is_compiling() or not torch.backends.nnpack.is_available():
         return plain(x, weight, bias)
     images, pixels = len(x), x.shape[-2] * x.shape[-1]
     if pixels >= _PIXELS:

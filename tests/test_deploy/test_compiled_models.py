@@ -1,6 +1,7 @@
 """Whole models whose networks another runtime runs, against PyTorch: outputs and predictions; T = 1 and T > 1."""
 
 import copy
+import time
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 
 from mmsterf.deploy import compiled, inputs_of, prepared
 from mmsterf.deploy.comparing import difference
+from mmsterf.deploy.running import fastest
 from mmsterf.errors import InvalidInput
 from mmsterf.versions import missing_for_pretraining
 
@@ -30,8 +32,9 @@ def batch(kind: type, size: tuple, number: int, channels: int = 3) -> dict:
         ('mask_rcnn_sdtv2_digits', 'onnxruntime', 2 * TIME_STEPS),  # two polarities of events
     ],
 )
-def test_detectors(name, backend, channels):
+def test_detectors(name, backend, channels, monkeypatch):
     pytest.importorskip(backend.partition('+')[0])
+    choose(monkeypatch, 'nnpack')  # with 'openvino+nnpack'
     cfg = config(name)
     if channels != 3:
         kind = 'mmsterf.SequenceDetDataPreprocessor'
@@ -41,8 +44,11 @@ def test_detectors(name, backend, channels):
     data = batch(DetDataSample, (64, 96), 2, channels)
     torch.manual_seed(1)
     other = compiled(model, backend, inputs_of(model, data))
-    networks = ['roi_head.bbox_head', 'roi_head.mask_head', 'backbone + neck + rpn_head']
-    assert list(other.differences) == [*(['backbone in openvino'] if '+' in backend else []), *networks]
+    heads = ['roi_head.bbox_head', 'roi_head.mask_head']
+    networks = [*heads, 'backbone + neck + rpn_head']
+    if '+' in backend:
+        networks = [f'{head} in nnpack' for head in heads] + ['backbone in openvino', 'neck + rpn_head in nnpack']
+    assert list(other.differences) == networks
     assert max(other.differences.values()) < 1e-4
     plain = prepared(model)
     for size, number in (((64, 96), 2), ((96, 80), 1)):
@@ -75,6 +81,8 @@ def test_segmentor():
     data = batch(SegDataSample, (80, 80), 2)
     other, plain = compiled(model, 'openvino', inputs_of(model, data)), prepared(model)
     assert list(other.differences) == ['backbone + neck + decode_head'] and other.differences.popitem()[1] < 1e-4
+    with pytest.raises(InvalidInput, match='maps of a compiled segmentor stay in the runtime'):
+        list(other.extract_feat(inputs_of(model, data)))
     for number in (2, 1):
         data = batch(SegDataSample, (80, 80), number)
         with torch.no_grad():
@@ -104,6 +112,42 @@ def test_classifier():
         for a, b in zip(*results):
             assert a.pred_score.std() > 0
             torch.testing.assert_close(a.pred_score, b.pred_score, rtol=1e-4, atol=1e-5)
+
+
+def choose(monkeypatch, backend: str) -> list:
+    """Let a backend be the fastest; returns what it is asked about: names, and numbers of images or regions."""
+    asked = []
+
+    def fastest(runs, example):
+        asked.append((sorted(runs), len(example)))
+        return backend if backend in runs else list(runs)[backend == 'nnpack' and len(runs) > 1]
+
+    monkeypatch.setattr('mmsterf.deploy.models.fastest', fastest)
+    return asked
+
+
+def test_each_network_runs_where_it_is_fastest(monkeypatch):
+    pytest.importorskip('openvino')
+    asked = choose(monkeypatch, 'openvino')
+    model = build(config('mask_rcnn_sdt_mlpixer_digits'))
+    inputs = inputs_of(model, batch(DetDataSample, (64, 96), 1))
+    other, plain = compiled(model, 'openvino+nnpack', inputs), prepared(model)
+    assert [number for _, number in asked] == [model.test_cfg.rpn.max_per_img, model.test_cfg.rcnn.max_per_img, 1]
+    assert asked[0][0] == ['nnpack', 'openvino']
+    names = ['roi_head.bbox_head', 'roi_head.mask_head', 'backbone + neck + rpn_head']
+    assert list(other.differences) == [f'{name} in openvino' for name in names]
+    with torch.no_grad():
+        maps, found = plain.extract_feat(inputs), other.extract_feat(inputs)
+        assert difference(found, maps) < 1e-4 and difference(other.rpn_head(found), plain.rpn_head(maps)) < 1e-4
+    # RoIAlign reads all channels of a pixel.
+    assert all(x.is_contiguous(memory_format=torch.channels_last) for x in found)
+
+
+def test_the_fastest_is_the_one_that_takes_least():
+    slow, quick = (lambda x, seconds=seconds: time.sleep(seconds) for seconds in (0.05, 0.0))
+    for runs in ({'slow': slow, 'quick': quick}, {'quick': quick, 'slow': slow}):
+        assert fastest(runs, torch.zeros(1)) == 'quick'
+    assert fastest({'only': None}, torch.zeros(1)) == 'only'
 
 
 def test_a_runtime_that_computes_something_else_is_refused(monkeypatch):

@@ -1,6 +1,8 @@
 """NNPACK's convolutions against the usual ones, and where they are used."""
 
 import copy
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -112,6 +114,27 @@ def test_a_copy_is_run(calls):
     assert run.difference < 1e-5 and calls == [(1, 64, 32, 32)]
     conv.weight.zero_()
     assert difference([run(x)], [expected]) < 1e-5
+
+
+ELSEWHERE = """
+import sys, torch
+conv = torch.load(sys.argv[1], weights_only=False)
+x = torch.rand(1, 64, 32, 32)
+plain = torch.nn.functional.conv2d(x, conv.weight, conv.bias, padding=1)
+with torch.no_grad():
+    found = conv(x)
+print(float((found - plain).abs().max()), torch.equal(found, plain))
+"""
+
+
+def test_another_process(tmp_path):
+    """NNPACK has to be started in each."""
+    torch.save(use_winograd(nn.Conv2d(64, 64, 3, padding=1)), tmp_path / 'conv.pth')
+    command = [sys.executable, '-c', ELSEWHERE, str(tmp_path / 'conv.pth')]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-500:]
+    error, equal = done.stdout.split()
+    assert float(error) < 1e-4 and equal == 'False'  # rounding says that NNPACK ran
 
 
 def test_absent(monkeypatch):
