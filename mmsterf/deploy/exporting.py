@@ -80,9 +80,21 @@ def check_free(program: ExportedProgram, dynamic: str) -> None:
     Raises:
         InvalidInput: Names the axis, and for what the graph holds.
     """
-    x = _input(program)
-    for what, (least, most) in _limits(program, _free_axes(x, dynamic)).items():
+    for what, least, most in limits(program, dynamic).values():
         raise InvalidInput(f'the graph is not free: it holds where the {what} is {least} to {most} alone')
+
+
+def limits(program: ExportedProgram, dynamic: str) -> dict:
+    """Axes of the input that were to be free, and are not.
+
+    Args:
+        program (ExportedProgram): From `export_program`.
+        dynamic (str): What was to be free.
+
+    Returns:
+        dict: By axis: what it is, and the least and the largest size that the graph holds for.
+    """
+    return _limits(program, _free_axes(_input(program), dynamic))
 
 
 def _input(program: ExportedProgram) -> Tensor:
@@ -91,14 +103,14 @@ def _input(program: ExportedProgram) -> Tensor:
 
 
 def _limits(program: ExportedProgram, axes: dict) -> dict:
-    """The least and the largest size that a program takes, of axes that it does not leave free, by what they are."""
+    """What is not free of some axes, see `limits`."""
     found, shape = {}, _input(program).shape
     for axis, what in axes.items():
         size = shape[axis]
         span = None if isinstance(size, int) else program.range_constraints.get(size.node.expr)
         least, most = (size, size) if span is None else (span.lower, span.upper)
         if most != int_oo:
-            found[what] = least, most
+            found[axis] = what, int(least), int(most)
     return found
 
 

@@ -13,7 +13,7 @@ from torch.export import ExportedProgram
 
 from mmsterf.errors import InvalidInput
 
-from .exporting import FORMATS, convert, export_program, package, write
+from .exporting import FORMATS, convert, export_program, limits, package, write
 from .winograd import use_winograd
 
 BACKENDS = ('openvino', 'onnxruntime', 'torch', 'nnpack')
@@ -72,7 +72,7 @@ def started(network: nn.Module, example: Tensor, backend: str, free: str = 'none
         precision (str): See `runtime`.
 
     Returns:
-        Callable: As `runtime`.
+        Callable: As `runtime`; refuses inputs of sizes that the graph does not hold for.
 
     Raises:
         InvalidInput: If it cannot be exported, or the runtime is absent.
@@ -81,10 +81,27 @@ def started(network: nn.Module, example: Tensor, backend: str, free: str = 'none
     if backend == 'nnpack':
         return _on_arrays(use_winograd(copy.deepcopy(network)))
     program = export_program(network, example, free)
+    held = limits(program, free)
     if backend != 'onnxruntime':
-        return runtime(program, backend, precision=precision)
+        return _within(held, runtime(program, backend, precision=precision))
     with TemporaryDirectory(prefix='mmsterf_') as folder:
-        return runtime(write(program, KINDS[backend], Path(folder, 'model.onnx')), backend, precision=precision)
+        file = write(program, KINDS[backend], Path(folder, 'model.onnx'))
+        return _within(held, runtime(file, backend, precision=precision))
+
+
+def _within(held: dict, run: Callable) -> Callable:
+    """A runtime behind the `limits` of its graph: outside of them it would compute something else, and not say so."""
+
+    def checked(x: np.ndarray) -> list:
+        for axis, (what, least, most) in held.items():
+            if not least <= x.shape[axis] <= most:
+                raise InvalidInput(
+                    f'the exported graph holds where the {what} is {least} to {most} alone, got {x.shape[axis]}: '
+                    'compile the model with an example of that size'
+                )
+        return run(x)
+
+    return checked if held else run
 
 
 def runtime(source: Union[Path, ExportedProgram], backend: str, threads: Optional[int] = None, precision: str = 'f32'):

@@ -124,8 +124,8 @@ def test(argv: Optional[Sequence[str]] = None) -> dict:
         '--backend',
         choices=arguments.BACKENDS,
         default='torch',
-        help='what runs the networks, folded (nnpack: PyTorch, with faster 3x3 convolutions); data and results are '
-        'prepared in PyTorch as ever',
+        help='what runs the networks, folded (nnpack: PyTorch, with other 3x3 convolutions; openvino+nnpack: each '
+        'network where it is faster); data and results are prepared in PyTorch as ever',
     )
     parser.add_argument(
         '--precision', choices=['f32', 'bf16'], default='f32', help='of --backend openvino (default f32)'

@@ -235,3 +235,17 @@ def test_sizes_that_a_graph_does_not_hold_for_are_named():
         check_free(program, 'size')
     with pytest.raises(InvalidInput, match='it holds where the number of images is 2 to 2 alone'):
         check_free(export_program(Deciding().eval(), torch.rand(2, 3, 32, 48)), 'size')
+
+
+@pytest.mark.parametrize('backend', ['torch', 'openvino', 'onnxruntime'])
+def test_compiled_models_refuse_such_sizes(backend):
+    """OpenVINO and ONNX Runtime would compute what the graph says, which is something else."""
+    for package in PACKAGES[backend]:
+        pytest.importorskip(package)
+    model = Deciding().eval()
+    other = compiled(model, backend, torch.rand(2, 3, 32, 48))
+    for size in ((3, 3, 64, 48), (1, 3, 20, 56)):
+        x = torch.rand(size)
+        assert torch.equal(other(x)[0], model(x)[0])
+    with pytest.raises(InvalidInput, match='holds where the height is 0 to 64 alone, got 65: compile the model with'):
+        other(torch.rand(2, 3, 65, 48))

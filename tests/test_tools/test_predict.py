@@ -265,20 +265,23 @@ def test_tested_by_another_runtime(name, task, site, tmp_path, monkeypatch):
         assert found[1][key] == pytest.approx(value, abs=0.5 if name == 'seg' else 0.005, nan_ok=True), key
 
 
-@pytest.mark.parametrize('name', ['det', 'seg'])
-def test_stock_inferencers_with_another_runtime(name, task, scenes, monkeypatch):
+@pytest.mark.parametrize('name, backend', [('det', 'openvino+nnpack'), ('seg', 'openvino'), ('seg', 'nnpack')])
+def test_stock_inferencers_with_another_runtime(name, backend, task, scenes, monkeypatch):
     """mmdet's and mmseg's, as docs/deployment.md shows; images of two sizes."""
+    for package in runtimes.PACKAGES[backend]:
+        pytest.importorskip(package)
     config, checkpoint = task(name)
+    monkeypatch.setattr('mmsterf.deploy.winograd._CHANNELS', 8)
+    monkeypatch.setattr('mmsterf.deploy.winograd._PIXELS', 64)
     if name == 'det':
         from mmdet.apis import DetInferencer as Inferencer
     else:
         from mmseg.apis import MMSegInferencer as Inferencer
-    monkeypatch.setattr('mmsterf.deploy.runtimes._LOADERS', {'openvino': runtimes.load_torch})
     inferencer = Inferencer(str(config), str(checkpoint), device='cpu')
     image = cv2.imread(str(sorted(scenes.glob('*.jpg'))[0]))
     images = [image, image[:61, :90]]
     plain = inferencer(images)['predictions']
-    inferencer.model = compiled(inferencer.model, 'openvino', torch.rand(1, 3, 96, 96))
+    inferencer.model = compiled(inferencer.model, backend, torch.rand(1, 3, 96, 96))
     for a, b in zip(plain, inferencer(images)['predictions']):
         if name == 'det':
             assert len(a['scores']) > 1 and a['labels'] == b['labels']
