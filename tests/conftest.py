@@ -5,6 +5,7 @@ import importlib.util
 import io
 import json
 import logging
+import os
 import threading
 from functools import partial
 from pathlib import Path
@@ -122,3 +123,13 @@ def site(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def _seed():
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _environment():
+    """Tools that run in this process set variables for it; the tests behind them begin without."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
