@@ -106,7 +106,7 @@ def _compiled_front(model: nn.Module, backends: list, example: Tensor, precision
     settings = dict(function=function, channels_last=logits_alone or hasattr(model, 'roi_head'))
     behind = [*(['neck'] if getattr(model, 'with_neck', False) else []), *([name] if name else [])]
     runs = {' + '.join(['backbone', *behind]): Compiled(model, backends[0], example, precision, **settings)}
-    if len(backends) > 1:
+    if len(backends) > 1 and behind:
         run, (part, whole) = Compiled(model.backbone, backends[0], example, precision), runs.popitem()
         model.backbone = run
         rest = Compiled(model, backends[1], example, precision, **settings)
