@@ -14,6 +14,9 @@ from .regions import share_regions
 from .running import Compiled, fastest
 from .runtimes import check_backend
 
+_MANY = 100
+"""Regions that a head is timed with where the config does not limit them."""
+
 
 class _Maps(tuple):
     """Maps behind the neck, and what the dense head makes of them."""
@@ -160,7 +163,8 @@ def _compiled_roi_heads(model: nn.Module, backends: list, precision: str) -> dic
 def _regions(model: nn.Module, name: str) -> int:
     """How many regions a RoI head sees at most: proposals, or objects that have masks."""
     settings = (getattr(model, 'test_cfg', None) or {}).get('rcnn' if 'mask' in name else 'rpn') or {}
-    return settings.get('max_per_img', 100)
+    number = settings.get('max_per_img', 0)
+    return number if number > 0 else _MANY  # -1 sets no limit
 
 
 def _unless_empty(run: Callable, plain: Callable) -> Callable:

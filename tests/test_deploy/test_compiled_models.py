@@ -2,6 +2,7 @@
 
 import copy
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from torch import nn
 
 from mmsterf.deploy import compiled, inputs_of, prepared
 from mmsterf.deploy.comparing import difference
+from mmsterf.deploy.models import _regions
 from mmsterf.deploy.running import fastest
 from mmsterf.errors import InvalidInput
 from mmsterf.versions import missing_for_pretraining
@@ -141,6 +143,12 @@ def test_each_network_runs_where_it_is_fastest(monkeypatch):
         assert difference(found, maps) < 1e-4 and difference(other.rpn_head(found), plain.rpn_head(maps)) < 1e-4
     # RoIAlign reads all channels of a pixel.
     assert all(x.is_contiguous(memory_format=torch.channels_last) for x in found)
+
+
+def test_regions_that_heads_are_timed_with():
+    limits = SimpleNamespace(test_cfg=dict(rpn=dict(max_per_img=300), rcnn=dict(max_per_img=-1)))
+    assert [_regions(limits, f'roi_head.{name}_head.1') for name in ('bbox', 'mask')] == [300, 100]
+    assert _regions(SimpleNamespace(test_cfg=None), 'roi_head.bbox_head') == 100
 
 
 def test_the_fastest_is_the_one_that_takes_least():
