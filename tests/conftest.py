@@ -72,6 +72,18 @@ def device(request) -> str:
 
 
 @pytest.fixture
+def needs():
+    """Skip a test where a package of a backend is absent: ``needs('openvino+nnpack')``."""
+    from mmsterf.deploy.runtimes import PACKAGES
+
+    def check(backend: str) -> None:
+        for package in PACKAGES[backend]:
+            pytest.importorskip(package)
+
+    return check
+
+
+@pytest.fixture
 def golden():
     """Load golden data by name: ``golden('backbone_srb_r4')``."""
     return Golden

@@ -10,7 +10,6 @@ from mmsterf.deploy import BACKENDS, count_by_count
 from mmsterf.deploy.comparing import WithSpikes, follow
 from mmsterf.deploy.parts import Network
 from mmsterf.deploy.running import Compiled
-from mmsterf.deploy.runtimes import PACKAGES
 from mmsterf.errors import InvalidInput
 from mmsterf.snn import ILIF, LIF, SpikeConv2d
 
@@ -69,9 +68,8 @@ def test_what_comes_behind_the_last_neuron_is_compared():
 
 
 @pytest.mark.parametrize('backend', BACKENDS)
-def test_spikes_are_exported(backend):
-    for package in PACKAGES[backend]:
-        pytest.importorskip(package)
+def test_spikes_are_exported(backend, needs):
+    needs(backend)
     network = chain(2)
     inputs = [2 * torch.rand(2 * n, 3, *size) for n, *size in ((2, 6, 6), (3, 8, 5))]
     for x, found in zip(inputs, count_by_count(network, inputs, backend, 'size')):
@@ -90,9 +88,8 @@ def test_spikes_may_be_outputs_themselves(steps):
 
 
 @pytest.mark.parametrize('backend', BACKENDS)
-def test_a_shared_neuron_is_heard_once_a_call(backend):
-    for package in PACKAGES[backend]:
-        pytest.importorskip(package)
+def test_a_shared_neuron_is_heard_once_a_call(backend, needs):
+    needs(backend)
     network = chain()
     network.model[1].neuron = network.model[0].neuron
     x = 2 * torch.rand(2, 3, 6, 6)

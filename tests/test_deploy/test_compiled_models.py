@@ -34,8 +34,8 @@ def batch(kind: type, size: tuple, number: int, channels: int = 3) -> dict:
         ('mask_rcnn_sdtv2_digits', 'onnxruntime', 2 * TIME_STEPS),  # two polarities of events
     ],
 )
-def test_detectors(name, backend, channels, monkeypatch):
-    pytest.importorskip(backend.partition('+')[0])
+def test_detectors(name, backend, channels, monkeypatch, needs):
+    needs(backend)
     choose(monkeypatch, 'nnpack')  # with 'openvino+nnpack'
     cfg = config(name)
     if channels != 3:

@@ -12,7 +12,6 @@ import torch
 
 from mmsterf.deploy import compiled, export_program, networks, prepared, write
 from mmsterf.deploy.exporting import check_free
-from mmsterf.deploy.runtimes import PACKAGES
 from mmsterf.errors import InvalidInput
 from mmsterf.models import MetaSDT, SpikeDrivenTransformer
 from mmsterf.models.lif_attention import SSA, MaskSDSA, TokenAttention
@@ -121,10 +120,9 @@ class OneMap(torch.nn.Module):
 
 
 @pytest.mark.parametrize('backend', ['openvino', 'onnxruntime', 'torch'])
-def test_maps_of_one_pixel_in_the_example_are_free(backend):
+def test_maps_of_one_pixel_in_the_example_are_free(backend, needs):
     """A size of 1 is no constant of the graph; and the bounds of all neurons are in it."""
-    for package in PACKAGES[backend]:
-        pytest.importorskip(package)
+    needs(backend)
     model = OneMap().eval()
     other = compiled(model, backend, torch.randn(2, 3, 64, 96))
     for shape, size in (((4, 3, 64, 96), (1, 2)), ((2, 3, 130, 200), (3, 4)), ((6, 3, 20, 30), (1, 1))):
@@ -238,10 +236,9 @@ def test_sizes_that_a_graph_does_not_hold_for_are_named():
 
 
 @pytest.mark.parametrize('backend', ['torch', 'openvino', 'onnxruntime'])
-def test_compiled_models_refuse_such_sizes(backend):
+def test_compiled_models_refuse_such_sizes(backend, needs):
     """OpenVINO and ONNX Runtime would compute what the graph says, which is something else."""
-    for package in PACKAGES[backend]:
-        pytest.importorskip(package)
+    needs(backend)
     model = Deciding().eval()
     other = compiled(model, backend, torch.rand(2, 3, 32, 48))
     for size in ((3, 3, 64, 48), (1, 3, 20, 56)):

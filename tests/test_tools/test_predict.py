@@ -266,10 +266,9 @@ def test_tested_by_another_runtime(name, task, site, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('name, backend', [('det', 'openvino+nnpack'), ('seg', 'openvino'), ('seg', 'nnpack')])
-def test_stock_inferencers_with_another_runtime(name, backend, task, scenes, monkeypatch):
+def test_stock_inferencers_with_another_runtime(name, backend, task, scenes, monkeypatch, needs):
     """mmdet's and mmseg's, as docs/deployment.md shows; images of two sizes."""
-    for package in runtimes.PACKAGES[backend]:
-        pytest.importorskip(package)
+    needs(backend)
     config, checkpoint = task(name)
     monkeypatch.setattr('mmsterf.deploy.winograd._CHANNELS', 8)
     monkeypatch.setattr('mmsterf.deploy.winograd._PIXELS', 64)
